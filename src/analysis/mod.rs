@@ -1,0 +1,8 @@
+//! Pure: values in, numbers out. No files, no progress, no logging.
+
+pub mod histogram;
+pub mod statistics;
+pub mod summary;
+
+pub use histogram::{Histogram, ValueTable};
+pub use statistics::{Statistics, StatisticsBuilder};

@@ -1,0 +1,1 @@
+//! The layer table: parameters per layer, as the framework prints it.

@@ -1,0 +1,1 @@
+//! HDF5 files: groups, attributes, datasets as file ranges or chunks.

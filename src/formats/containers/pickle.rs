@@ -1,0 +1,1 @@
+//! Pickle opcodes to an object graph; nothing is ever called.

@@ -1,0 +1,1 @@
+//! LevelDB-style table of the TensorFlow index.

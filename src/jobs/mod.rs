@@ -1,0 +1,1 @@
+//! Work off the frame thread: threads, progress, cancel.

@@ -1,0 +1,3 @@
+//! Starts the program: a subcommand runs in the terminal, otherwise the window opens.
+
+fn main() {}

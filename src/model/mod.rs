@@ -1,0 +1,25 @@
+//! The vocabulary of the program: what a checkpoint is, without any I/O.
+//!
+//! Formats build a [`Checkpoint`]; analysis, the command line and the window read it. Nothing here
+//! opens a file or knows how a format stores bytes.
+
+pub mod checkpoint;
+pub mod dtype;
+pub mod error;
+pub mod layer_tree;
+pub mod problem;
+pub mod progress;
+pub mod role;
+pub mod shape;
+pub mod tensor;
+pub mod value;
+
+pub use checkpoint::{Checkpoint, CheckpointParts, LayerInfo, TensorReader, Totals};
+pub use dtype::Dtype;
+pub use error::ReadError;
+pub use layer_tree::{LayerNode, LayerTree, NodeId};
+pub use problem::{Problem, Severity};
+pub use progress::{Cancelled, Progress};
+pub use shape::Shape;
+pub use tensor::{TensorId, TensorInfo, TensorRole};
+pub use value::Value;

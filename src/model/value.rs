@@ -1,0 +1,93 @@
+//! Metadata: everything in a checkpoint that is not a tensor's values, in the order it was stored.
+
+use super::TensorId;
+
+/// One metadata value. Trees are bounded in depth and size by whoever builds them
+/// ([`crate::raw::limits::METADATA_DEPTH`], [`crate::raw::limits::METADATA_NODES`]), so plain recursion over them is safe.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// None, null.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// An integer that fits.
+    Int(i64),
+    /// An integer that does not fit `i64`, in decimal.
+    BigInt(String),
+    /// A floating-point number; may be NaN or infinite.
+    Float(f64),
+    /// Text.
+    Text(String),
+    /// Bytes that are not text; `preview` holds the first few.
+    Bytes {
+        /// How many there are.
+        len: u64,
+        /// The first few of them.
+        preview: Vec<u8>,
+    },
+    /// A list, tuple or set.
+    List(Vec<Value>),
+    /// A dictionary, in stored order. Keys that are not text are written as Python would print them.
+    Map(Vec<(String, Value)>),
+    /// A tensor of the catalogue.
+    Tensor(TensorId),
+    /// An object of a class that this program does not interpret: its class and what it holds.
+    Object {
+        /// `module.Class`.
+        class: String,
+        /// Attributes or constructor arguments.
+        fields: Vec<(String, Value)>,
+    },
+    /// Left out, with the reason: a cycle, or more than the limit.
+    Elided(&'static str),
+}
+
+impl Value {
+    /// An empty map.
+    pub fn empty() -> Self {
+        Self::Map(Vec::new())
+    }
+
+    /// The value of a map's or object's key.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        match self {
+            Self::Map(entries) | Self::Object { fields: entries, .. } => {
+                entries.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+            }
+            _ => None,
+        }
+    }
+
+    /// The text of a [`Value::Text`].
+    pub fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::List(items) => items.is_empty(),
+            Self::Map(entries) => entries.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// From parsed JSON, which `serde_json` bounds in depth.
+    pub fn from_json(json: serde_json::Value) -> Self {
+        match json {
+            serde_json::Value::Null => Self::Null,
+            serde_json::Value::Bool(flag) => Self::Bool(flag),
+            serde_json::Value::Number(number) => match number.as_i64() {
+                Some(int) => Self::Int(int),
+                None if number.is_u64() => Self::BigInt(number.to_string()),
+                None => Self::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            serde_json::Value::String(text) => Self::Text(text),
+            serde_json::Value::Array(items) => Self::List(items.into_iter().map(Self::from_json).collect()),
+            serde_json::Value::Object(entries) => {
+                Self::Map(entries.into_iter().map(|(key, value)| (key, Self::from_json(value))).collect())
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Every cap on counts, depths and sizes that come from files, each with its reason.
+
+/// Bytes handed to a sink at a time: large enough to amortise a read, small enough to stay in cache.
+pub const CHUNK_BYTES: usize = 1 << 20;
+
+/// The safetensors library refuses larger headers, so a larger one is never a valid file.
+pub const SAFETENSORS_HEADER_BYTES: u64 = 100_000_000;
+
+/// Tensors in one checkpoint. The largest public checkpoints have about 100,000.
+pub const TENSORS: usize = 4_000_000;
+
+/// Dimensions of one tensor. PyTorch and TensorFlow stop at 64 and 254; numpy at 64.
+pub const RANK: usize = 256;
+
+/// Depth of metadata that is kept; deeper values are elided. Python's own recursion limit is 1000.
+pub const METADATA_DEPTH: usize = 128;
+
+/// Values of metadata that are kept per checkpoint; shared pickle nodes can stand for 10^30 of them.
+pub const METADATA_NODES: usize = 2_000_000;
+
+/// Bytes of one text or JSON document inside a checkpoint (configurations reach some megabytes).
+pub const TEXT_BYTES: u64 = 256 << 20;
+
+/// Bytes of one pickle stream. A `pickle.dump(state_dict)` holds its values, so this is generous.
+pub const PICKLE_BYTES: u64 = 8 << 30;
+
+/// Nodes of one pickle's object graph: an honest file of 100,000 tensors has about 3 million.
+pub const PICKLE_NODES: usize = 40_000_000;
+
+/// Entries of a zip archive. One per storage in a PyTorch file.
+pub const ZIP_ENTRIES: usize = 4_000_000;
+
+/// Bytes that one compressed member may inflate to when it must be held in memory.
+pub const INFLATED_BYTES: u64 = 1 << 30;
+
+/// Bytes of one HDF5 dataset that must be held in memory at once (chunked or filtered ones).
+pub const HDF5_DATASET_BYTES: u64 = 400 << 20;
+
+/// Nesting of HDF5 groups and of protobuf messages.
+pub const NESTING: usize = 100;
+
+/// Bytes that an expanded view may stand for beyond the bytes that are stored.
+pub const EXPANDED_BYTES: u64 = 256 << 20;

@@ -1,0 +1,236 @@
+//! Elements of a strided array, delivered row-major and little-endian whatever their order in the file.
+
+use std::ops::ControlFlow;
+
+use super::{ByteSource, limits};
+use crate::model::{Progress, ReadError, Shape};
+
+/// Where the elements of an array lie inside a source.
+#[derive(Debug, Clone)]
+pub struct Strided {
+    /// The bytes of the storage.
+    pub source: ByteSource,
+    /// Bytes from the start of `source` to element 0.
+    pub offset: u64,
+    /// Dimensions, outermost first.
+    pub shape: Shape,
+    /// Elements from one index to the next, per dimension. `None`: row-major and contiguous.
+    pub strides: Option<Box<[u64]>>,
+    /// Bytes per element.
+    pub item_bytes: u32,
+    /// Size of the units whose bytes must be reversed (big-endian data): half of `item_bytes` for complex numbers. 1: none.
+    pub swap_unit: u32,
+}
+
+impl Strided {
+    /// Fails unless all elements lie within the source. Sizes are checked for overflow.
+    pub fn check(&self, what: impl Into<std::borrow::Cow<'static, str>>) -> Result<(), ReadError> {
+        let what = what.into();
+        let overflow = || ReadError::malformed("a tensor's shape", self.offset, "its size overflows");
+        let elements = self.shape.checked_elements().ok_or_else(overflow)?;
+        if elements == 0 {
+            return Ok(());
+        }
+        let last = match &self.strides {
+            None => elements - 1,
+            Some(strides) => {
+                if strides.len() != self.shape.rank() {
+                    return Err(ReadError::malformed(
+                        what,
+                        self.offset,
+                        "as many strides as dimensions are needed",
+                    ));
+                }
+                let mut last = 0u64;
+                for (&dim, &stride) in self.shape.dims().iter().zip(strides) {
+                    last = (dim - 1)
+                        .checked_mul(stride)
+                        .and_then(|step| last.checked_add(step))
+                        .ok_or_else(overflow)?;
+                }
+                last
+            }
+        };
+        let bytes = last
+            .checked_add(1)
+            .and_then(|count| count.checked_mul(u64::from(self.item_bytes)))
+            .ok_or_else(overflow)?;
+        self.source.check(what, self.offset, bytes)
+    }
+
+    /// Whether the elements lie one after the other in row-major order.
+    pub fn is_contiguous(&self) -> bool {
+        let Some(strides) = &self.strides else { return true };
+        let mut expected = 1u64;
+        for (&dim, &stride) in self.shape.dims().iter().zip(strides).rev() {
+            if dim != 1 && stride != expected {
+                return false;
+            }
+            expected = expected.saturating_mul(dim);
+        }
+        true
+    }
+}
+
+/// Passes all elements of `array` to `sink` in pieces of whole elements, row-major, little-endian.
+/// Memory is bounded by [`limits::CHUNK_BYTES`], except that a non-contiguous array reads its storage
+/// in windows of that size, which is slow for badly scattered ones.
+pub fn read_strided(
+    array: &Strided,
+    progress: &Progress,
+    sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<(), ReadError> {
+    array.check("tensor data")?;
+    let elements = array.shape.elements();
+    let item = array.item_bytes as usize;
+    if elements == 0 || item == 0 {
+        return Ok(());
+    }
+    let per_chunk = (limits::CHUNK_BYTES / item).max(1);
+    let mut buffer = vec![0u8; per_chunk.min(elements as usize) * item];
+    if array.is_contiguous() {
+        let mut done = 0u64;
+        while done < elements {
+            let count = (elements - done).min(per_chunk as u64);
+            let piece = &mut buffer[..count as usize * item];
+            array.source.read_at("tensor data", array.offset + done * item as u64, piece)?;
+            swap(piece, array.swap_unit);
+            progress.advance(piece.len() as u64)?;
+            if sink(piece).is_break() {
+                return Ok(());
+            }
+            done += count;
+        }
+        return Ok(());
+    }
+
+    // An expanded dimension (stride 0) can claim terabytes from one stored element.
+    let logical = elements.saturating_mul(item as u64);
+    if logical > array.source.len() && logical > limits::EXPANDED_BYTES {
+        return Err(ReadError::OverLimit {
+            what: "the size of an expanded tensor".into(),
+            value: logical,
+            limit: limits::EXPANDED_BYTES,
+        });
+    }
+    let dims = array.shape.dims();
+    let strides = array.strides.as_deref().unwrap_or_default();
+    let mut window = Window { source: &array.source, start: 0, bytes: Vec::new() };
+    let mut index = vec![0u64; dims.len()];
+    let mut position = 0u64;
+    let mut filled = 0usize;
+    for _ in 0..elements {
+        let at = array.offset + position * item as u64;
+        let target = &mut buffer[filled..filled + item];
+        window.copy(at, target)?;
+        filled += item;
+        if filled == buffer.len() {
+            swap(&mut buffer, array.swap_unit);
+            progress.advance(filled as u64)?;
+            if sink(&buffer).is_break() {
+                return Ok(());
+            }
+            filled = 0;
+        }
+        for axis in (0..dims.len()).rev() {
+            index[axis] += 1;
+            position += strides[axis];
+            if index[axis] < dims[axis] {
+                break;
+            }
+            position -= strides[axis] * dims[axis];
+            index[axis] = 0;
+        }
+    }
+    if filled > 0 {
+        swap(&mut buffer[..filled], array.swap_unit);
+        progress.advance(filled as u64)?;
+        let _ = sink(&buffer[..filled]);
+    }
+    Ok(())
+}
+
+/// The last stretch of a storage that was read, so that neighbouring elements cost no system call.
+struct Window<'a> {
+    source: &'a ByteSource,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window<'_> {
+    /// Storages up to this size are held whole: a transposed matrix then costs one read.
+    const WHOLE: u64 = 64 << 20;
+
+    fn copy(&mut self, at: u64, target: &mut [u8]) -> Result<(), ReadError> {
+        let end = at + target.len() as u64;
+        if at < self.start || end > self.start + self.bytes.len() as u64 {
+            let (start, len) = if self.source.len() <= Self::WHOLE {
+                (0, self.source.len())
+            } else {
+                (at, (1 << 16).max(target.len() as u64))
+            };
+            self.bytes = self.source.read_up_to("tensor data", start, len)?;
+            self.start = start;
+        }
+        let from = (at - self.start) as usize;
+        let bytes = self.bytes.get(from..from + target.len()).ok_or(ReadError::FileChanged)?;
+        target.copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Reverses the bytes of every unit.
+fn swap(bytes: &mut [u8], unit: u32) {
+    if unit > 1 {
+        for element in bytes.chunks_exact_mut(unit as usize) {
+            element.reverse();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collect(array: &Strided) -> Vec<u8> {
+        let mut all = Vec::new();
+        read_strided(array, &Progress::new(), &mut |bytes| {
+            all.extend_from_slice(bytes);
+            ControlFlow::Continue(())
+        })
+        .expect("readable");
+        all
+    }
+
+    fn array(shape: &[u64], strides: Option<&[u64]>, item_bytes: u32, swap_unit: u32) -> Strided {
+        Strided {
+            source: ByteSource::from_vec((0..24).collect()),
+            offset: 0,
+            shape: Shape::new(shape),
+            strides: strides.map(Into::into),
+            item_bytes,
+            swap_unit,
+        }
+    }
+
+    #[test]
+    fn a_transposed_view_is_delivered_row_major() {
+        assert_eq!(collect(&array(&[3, 2], Some(&[1, 3]), 1, 1)), [0, 3, 1, 4, 2, 5]);
+    }
+
+    #[test]
+    fn an_expanded_dimension_repeats_its_element() {
+        assert_eq!(collect(&array(&[2, 3], Some(&[1, 0]), 1, 1)), [0, 0, 0, 1, 1, 1]);
+    }
+
+    #[test]
+    fn big_endian_elements_are_reversed() {
+        assert_eq!(collect(&array(&[2], None, 4, 4)), [3, 2, 1, 0, 7, 6, 5, 4]);
+    }
+
+    #[test]
+    fn an_array_past_its_storage_is_refused() {
+        assert!(matches!(array(&[25], None, 1, 1).check("x"), Err(ReadError::Truncated { .. })));
+        assert!(array(&[2, 2], Some(&[u64::MAX, 1]), 1, 1).check("x").is_err());
+    }
+}
