@@ -167,7 +167,7 @@ impl<'de> Visitor<'de> for &mut Header {
                     Ok(Value::Map(entries)) => self.metadata = entries,
                     Ok(Value::Null) => {}
                     _ => {
-                        self.problems.push(Problem::warning("bad-metadata", "__metadata__ is not an object"))
+                        self.problems.push(Problem::warning("bad-metadata", "__metadata__ is not an object"));
                     }
                 }
             } else if self.entries.len() >= limits::TENSORS {
