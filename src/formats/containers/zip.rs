@@ -68,7 +68,9 @@ impl ZipArchive {
                 continue;
             };
             let entry = ZipEntry {
-                name: file.name().map_or_else(|_| String::from_utf8_lossy(file.name_raw()).into_owned(), Into::into),
+                name: file
+                    .name()
+                    .map_or_else(|_| String::from_utf8_lossy(file.name_raw()).into_owned(), Into::into),
                 size: file.size(),
                 compressed_size: file.compressed_size(),
                 data_start: file.data_start().unwrap_or(u64::MAX),

@@ -144,6 +144,11 @@ impl Graph {
         self.nodes.is_empty()
     }
 
+    /// All nodes, in the order in which the stream made them.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.nodes.len() as u32).map(NodeId)
+    }
+
     /// One value.
     pub fn node(&self, id: NodeId) -> Node {
         self.nodes.get(id.0 as usize).copied().unwrap_or(Node::None)
@@ -299,7 +304,14 @@ impl Graph {
         keywords: Option<NodeId>,
     ) -> Result<NodeId, ReadError> {
         let index = self.calls.len() as u32;
-        self.calls.push(Call { callable, args, keywords, state: None, items: Vec::new(), entries: Vec::new() });
+        self.calls.push(Call {
+            callable,
+            args,
+            keywords,
+            state: None,
+            items: Vec::new(),
+            entries: Vec::new(),
+        });
         self.add(Node::Call(index))
     }
 

@@ -172,8 +172,9 @@ impl Machine<'_> {
             }
             0x8b => {
                 let len = i32::from_le_bytes(self.window.array("an integer in a pickle")?);
-                let len = u64::try_from(len)
-                    .map_err(|_| ReadError::malformed("an integer in a pickle", at, "its length is negative"))?;
+                let len = u64::try_from(len).map_err(|_| {
+                    ReadError::malformed("an integer in a pickle", at, "its length is negative")
+                })?;
                 self.long(len)?;
             }
             b'I' => self.int_line(at)?,
@@ -553,7 +554,8 @@ impl Machine<'_> {
     fn float_line(&mut self, at: u64) -> Result<(), ReadError> {
         let line = self.window.line("a number in a pickle", 4096)?;
         let value = std::str::from_utf8(line).ok().and_then(|text| text.trim().parse().ok());
-        let value = value.ok_or_else(|| ReadError::malformed("a number in a pickle", at, "it is not a number"))?;
+        let value =
+            value.ok_or_else(|| ReadError::malformed("a number in a pickle", at, "it is not a number"))?;
         self.push(Node::Float(value))
     }
 
