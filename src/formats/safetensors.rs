@@ -1,9 +1,30 @@
-//! Safetensors files.
+//! Safetensors: single files, and sharded sets by their index.
+//!
+//! ```text
+//! u64 little-endian N | N bytes of JSON: {"name": {"dtype", "shape", "data_offsets": [begin, end]}, …} | data
+//! ```
+//!
+//! Offsets count from the end of the header. Source: <https://github.com/huggingface/safetensors#format>.
+//! The reference library refuses a whole file for one unknown dtype, a gap or an overlap; this reader shows
+//! what can be shown and names the rest. It reads no tensor values when opening.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::{Format, Probe};
-use crate::model::{CheckpointParts, Progress, ReadError};
+use crate::model::role::is_known_buffer;
+use crate::model::{
+    CheckpointParts, Dtype, Problem, Progress, ReadError, Shape, TensorId, TensorInfo, TensorReader,
+    TensorRole, Value,
+};
+use crate::raw::{ByteSource, limits, read_range};
 
-/// Safetensors files.
+/// Safetensors files and sets of shards.
 pub struct Safetensors;
 
 impl Format for Safetensors {
@@ -12,14 +33,522 @@ impl Format for Safetensors {
     }
 
     fn extensions(&self) -> &'static [&'static str] {
-        &[]
+        &["safetensors", "safetensors.index.json"]
     }
 
-    fn detect(&self, _probe: &Probe) -> bool {
-        false
+    fn detect(&self, probe: &Probe) -> bool {
+        is_file(probe.head()) || is_index(probe) || index_in_folder(probe).is_some()
     }
 
-    fn open(&self, _probe: &Probe, _progress: &Progress) -> Result<CheckpointParts, ReadError> {
-        Err(ReadError::unsupported("not yet"))
+    fn open(&self, probe: &Probe, progress: &Progress) -> Result<CheckpointParts, ReadError> {
+        if let Some(name) = index_in_folder(probe) {
+            let path = probe.path().join(name);
+            let source = ByteSource::open(&path)?;
+            return open_sharded(&path, &source, progress);
+        }
+        let source = probe.source().ok_or_else(|| ReadError::unsupported("not a file"))?;
+        if is_file(probe.head()) { open_file(source) } else { open_sharded(probe.path(), source, progress) }
+    }
+}
+
+/// Header length within the reference library's limit, then the JSON object's brace.
+fn is_file(head: &[u8]) -> bool {
+    let Some((length, rest)) = head.split_first_chunk::<8>() else { return false };
+    let length = u64::from_le_bytes(*length);
+    (2..=limits::SAFETENSORS_HEADER_BYTES).contains(&length) && rest.first() == Some(&b'{')
+}
+
+/// A JSON object with a `weight_map` whose values end in `.safetensors`.
+fn is_index(probe: &Probe) -> bool {
+    let head = probe.head();
+    let contains = |needle: &[u8]| head.windows(needle.len()).any(|window| window == needle);
+    head.trim_ascii_start().starts_with(b"{") && contains(b"\"weight_map\"") && {
+        // The first shard's name may stand behind a long `metadata` object; the file's name then decides.
+        contains(b".safetensors\"") || probe.file_name().ends_with(".safetensors.index.json")
+    }
+}
+
+/// The index of a folder that holds exactly one.
+fn index_in_folder(probe: &Probe) -> Option<&str> {
+    let mut found = probe.folder()?.iter().filter(|name| name.ends_with(".safetensors.index.json"));
+    match (found.next(), found.next()) {
+        (Some(name), None) => Some(name),
+        _ => None,
+    }
+}
+
+/// Where the bytes of one tensor are; `Err` says why they are not to be had.
+type Place = Result<(u32, u64, u64), String>;
+
+struct Reader {
+    sources: Vec<ByteSource>,
+    places: Vec<Place>,
+    groups: Vec<u8>,
+}
+
+impl TensorReader for Reader {
+    fn read_chunks(
+        &self,
+        id: TensorId,
+        progress: &Progress,
+        sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let unknown = || ReadError::unsupported("no such tensor");
+        let place = self.places.get(id.index()).ok_or_else(unknown)?;
+        let (source, offset, len) = place.clone().map_err(ReadError::unsupported)?;
+        let source = self.sources.get(source as usize).ok_or_else(unknown)?;
+        let group = self.groups.get(id.index()).copied().unwrap_or(1);
+        read_range(source, offset, len, usize::from(group), progress, &mut |piece| sink(piece))
+    }
+}
+
+/// One entry of the header, as far as it could be read.
+struct Entry {
+    name: String,
+    dtype: Dtype,
+    shape: Shape,
+    range: (u64, u64),
+    fault: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct RawEntry {
+    dtype: String,
+    shape: Vec<u64>,
+    data_offsets: (u64, u64),
+}
+
+struct Header {
+    entries: Vec<Entry>,
+    metadata: Vec<(String, Value)>,
+    problems: Vec<Problem>,
+    data_start: u64,
+}
+
+fn read_header(source: &ByteSource) -> Result<Header, ReadError> {
+    let mut length = [0; 8];
+    source.read_at("the header length", 0, &mut length)?;
+    let length = u64::from_le_bytes(length);
+    let bytes = source.read_vec("the header", 8, length, limits::SAFETENSORS_HEADER_BYTES)?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        ReadError::malformed("the header", 8 + error.valid_up_to() as u64, "it is not UTF-8 text")
+    })?;
+    let mut header =
+        Header { entries: Vec::new(), metadata: Vec::new(), problems: Vec::new(), data_start: 8 + length };
+    let mut json = serde_json::Deserializer::from_str(text);
+    json.deserialize_map(&mut header)
+        .and_then(|()| json.end())
+        .map_err(|error| ReadError::malformed("the header", 8, error.to_string()))?;
+    let data_bytes = source.len() - header.data_start;
+    for (index, entry) in header.entries.iter_mut().enumerate() {
+        if let Some(fault) = entry.fault.take().or_else(|| fault_of(entry, data_bytes)) {
+            let message = format!("{:?}: {fault}", entry.name);
+            header.problems.push(Problem::error("bad-tensor", message).on(TensorId(index as u32)));
+            entry.fault = Some(fault);
+        }
+    }
+    check_layout(&mut header, data_bytes);
+    Ok(header)
+}
+
+/// Reads the header's entries in order, duplicates included; an entry that cannot be understood is kept with its fault.
+impl<'de> Visitor<'de> for &mut Header {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            let raw: &RawValue = map.next_value()?;
+            if name == "__metadata__" {
+                match serde_json::from_str(raw.get()).map(Value::from_json) {
+                    Ok(Value::Map(entries)) => self.metadata = entries,
+                    Ok(Value::Null) => {}
+                    _ => {
+                        self.problems.push(Problem::warning("bad-metadata", "__metadata__ is not an object"));
+                    }
+                }
+            } else if self.entries.len() >= limits::TENSORS {
+                return Err(serde::de::Error::custom("more tensors than the limit"));
+            } else {
+                self.entries.push(read_entry(name, raw.get()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_entry(name: String, json: &str) -> Entry {
+    match serde_json::from_str::<RawEntry>(json) {
+        Ok(raw) => {
+            let shape = Shape::from(raw.shape);
+            let dtype = dtype(&raw.dtype, &shape, raw.data_offsets);
+            Entry { name, dtype, shape, range: raw.data_offsets, fault: None }
+        }
+        Err(error) => Entry {
+            name,
+            dtype: Dtype::Other("unknown".into(), 0),
+            shape: Shape::default(),
+            range: (0, 0),
+            fault: Some(format!("its entry in the header is malformed: {error}")),
+        },
+    }
+}
+
+/// Names of the format, from `safetensors/src/tensor.rs` (0.7). An unknown one keeps its name, with the bits
+/// that its bytes and its shape suggest, so that its bytes can still be hashed and copied.
+fn dtype(name: &str, shape: &Shape, (begin, end): (u64, u64)) -> Dtype {
+    match name {
+        "BOOL" => Dtype::Bool,
+        "U8" => Dtype::Uint8,
+        "I8" => Dtype::Int8,
+        "U16" => Dtype::Uint16,
+        "I16" => Dtype::Int16,
+        "U32" => Dtype::Uint32,
+        "I32" => Dtype::Int32,
+        "U64" => Dtype::Uint64,
+        "I64" => Dtype::Int64,
+        "F16" => Dtype::Float16,
+        "BF16" => Dtype::Bfloat16,
+        "F32" => Dtype::Float32,
+        "F64" => Dtype::Float64,
+        "C64" => Dtype::Complex64,
+        "F8_E4M3" => Dtype::Float8E4m3fn,
+        "F8_E5M2" => Dtype::Float8E5m2,
+        "F8_E4M3FNUZ" => Dtype::Float8E4m3fnuz,
+        "F8_E5M2FNUZ" => Dtype::Float8E5m2fnuz,
+        "F8_E8M0" => Dtype::Float8E8m0fnu,
+        "F4" => Dtype::Float4E2m1,
+        "F6_E2M3" => Dtype::Float6E2m3,
+        "F6_E3M2" => Dtype::Float6E3m2,
+        other => {
+            let bits = match (end.checked_sub(begin), shape.checked_elements()) {
+                (Some(bytes), Some(elements)) if elements > 0 => {
+                    bytes.saturating_mul(8).checked_div(elements)
+                }
+                _ => None,
+            };
+            Dtype::Other(other.into(), bits.and_then(|bits| u32::try_from(bits).ok()).unwrap_or(0))
+        }
+    }
+}
+
+/// Why the entry's bytes cannot be what it says; `None` when they can.
+fn fault_of(entry: &Entry, data_bytes: u64) -> Option<String> {
+    let (begin, end) = entry.range;
+    if end < begin {
+        return Some(format!("its data ends ({end}) before it begins ({begin})"));
+    }
+    if entry.shape.rank() > limits::RANK {
+        return Some(format!(
+            "it has {} dimensions, more than the limit of {}",
+            entry.shape.rank(),
+            limits::RANK
+        ));
+    }
+    let Some(elements) = entry.shape.checked_elements() else {
+        return Some(format!("its shape {} overflows", entry.shape));
+    };
+    if end > data_bytes {
+        return Some(format!(
+            "its data ends at byte {end} of the data, but the file holds {data_bytes}; the download may be incomplete"
+        ));
+    }
+    match (&entry.dtype, entry.dtype.bytes_for(elements)) {
+        (Dtype::Other(name, _), _) => {
+            Some(format!("its dtype {name:?} is not known to this version; values are not shown"))
+        }
+        (_, Some(bytes)) if bytes == end - begin => None,
+        (dtype, Some(bytes)) => Some(format!(
+            "{} elements of {dtype} take {bytes} bytes, but the header gives it {}",
+            entry.shape,
+            end - begin
+        )),
+        (dtype, None) => Some(format!("{} elements of {dtype} do not fill whole bytes", entry.shape)),
+    }
+}
+
+/// Findings that the reference library refuses a file for: duplicate names, overlaps, gaps, bytes after the last tensor.
+fn check_layout(header: &mut Header, data_bytes: u64) {
+    let mut seen = HashMap::with_capacity(header.entries.len());
+    let mut ranges = Vec::with_capacity(header.entries.len());
+    for (index, entry) in header.entries.iter().enumerate() {
+        if seen.insert(entry.name.as_str(), index).is_some() {
+            header.problems.push(
+                Problem::warning("duplicate-name", format!("{:?} stands in the header twice", entry.name))
+                    .on(TensorId(index as u32)),
+            );
+        }
+        if entry.fault.is_none() && entry.range.1 > entry.range.0 {
+            ranges.push((entry.range.0, entry.range.1, index));
+        }
+    }
+    ranges.sort_unstable();
+    let mut end = 0;
+    let mut gap = 0;
+    for &(begin, stop, index) in &ranges {
+        if begin < end {
+            let name = header.entries.get(index).map_or("", |entry| entry.name.as_str());
+            let message =
+                format!("{name:?} overlaps the tensor before it; the safetensors library refuses this file");
+            header.problems.push(
+                Problem::warning("overlap", message).on(TensorId(index as u32)).at(header.data_start + begin),
+            );
+        }
+        gap += begin.saturating_sub(end);
+        end = end.max(stop);
+    }
+    let unused = gap + data_bytes.saturating_sub(end);
+    if unused > 0 {
+        let message = format!(
+            "{unused} bytes of the data belong to no tensor; the safetensors library refuses this file"
+        );
+        header.problems.push(Problem::warning("unused-bytes", message));
+    }
+}
+
+/// Adds a header's tensors to a catalogue. `keep` says which names belong to it.
+fn catalogue(
+    header: &Header,
+    source: u32,
+    keep: impl Fn(&str) -> bool,
+    tensors: &mut Vec<TensorInfo>,
+    reader: &mut Reader,
+    problems: &mut Vec<Problem>,
+) {
+    let mut ids = HashMap::new();
+    for (index, entry) in header.entries.iter().enumerate().filter(|(_, entry)| keep(&entry.name)) {
+        let id = TensorId(tensors.len() as u32);
+        let bytes = entry.range.1.saturating_sub(entry.range.0);
+        let stored = if entry.fault.is_none() { bytes } else { 0 };
+        let mut tensor =
+            TensorInfo::new(entry.name.clone(), entry.dtype.clone(), entry.shape.clone(), stored);
+        tensor.role = if is_known_buffer(&entry.name) { TensorRole::Buffer } else { TensorRole::Parameter };
+        tensor.trainable = (tensor.role == TensorRole::Buffer).then_some(false);
+        tensor.offset = header.data_start.checked_add(entry.range.0);
+        ids.insert(TensorId(index as u32), id);
+        reader.groups.push(entry.dtype.group_bytes() as u8);
+        reader.places.push(match (&entry.fault, tensor.offset) {
+            (None, Some(offset)) => Ok((source, offset, bytes)),
+            (fault, _) => Err(fault.clone().unwrap_or_default()),
+        });
+        tensors.push(tensor);
+    }
+    for problem in &header.problems {
+        let tensor = match problem.tensor {
+            Some(old) => match ids.get(&old) {
+                Some(&id) => Some(id),
+                None => continue,
+            },
+            None => None,
+        };
+        problems.push(Problem { tensor, ..problem.clone() });
+    }
+}
+
+/// `format: pt` in the metadata says which framework's names these are; versions are not recorded.
+fn framework(metadata: &[(String, Value)]) -> Option<String> {
+    let format = metadata.iter().find(|(key, _)| key == "format")?.1.as_text()?;
+    Some(
+        match format {
+            "pt" => "torch",
+            "tf" => "tensorflow",
+            "flax" => "flax",
+            "mlx" => "mlx",
+            "np" => "numpy",
+            other => other,
+        }
+        .to_owned(),
+    )
+}
+
+fn open_file(source: &ByteSource) -> Result<CheckpointParts, ReadError> {
+    let header = read_header(source)?;
+    let mut reader = Reader { sources: vec![source.clone()], places: Vec::new(), groups: Vec::new() };
+    let mut tensors = Vec::with_capacity(header.entries.len());
+    let mut problems = Vec::new();
+    catalogue(&header, 0, |_| true, &mut tensors, &mut reader, &mut problems);
+    Ok(CheckpointParts {
+        format: "safetensors",
+        framework: framework(&header.metadata),
+        counts_known: !tensors.is_empty(),
+        tensors,
+        layers: Vec::new(),
+        metadata: Value::Map(header.metadata),
+        problems,
+        file_bytes: source.len(),
+        reader: Box::new(reader),
+    })
+}
+
+/// A set is exactly the files that `weight_map` names; folders hold duplicates under other names.
+fn open_sharded(path: &Path, source: &ByteSource, progress: &Progress) -> Result<CheckpointParts, ReadError> {
+    let bytes = source.read_all("the index", limits::SAFETENSORS_HEADER_BYTES)?;
+    let malformed = |reason: String| ReadError::malformed("the index", 0, reason);
+    let mut index: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
+    let Some(serde_json::Value::Object(weight_map)) =
+        index.get_mut("weight_map").map(serde_json::Value::take)
+    else {
+        return Err(malformed("its weight_map is not an object".to_owned()));
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut problems = Vec::new();
+    let mut shards: Vec<(String, Vec<String>)> = Vec::new();
+    let mut shard_of: HashMap<String, usize> = HashMap::new();
+    for (name, file) in weight_map {
+        let serde_json::Value::String(file) = file else {
+            return Err(malformed(format!("weight_map gives {name:?} a file that is not text")));
+        };
+        let index = *shard_of.entry(file.clone()).or_insert_with(|| {
+            shards.push((file, Vec::new()));
+            shards.len() - 1
+        });
+        if let Some((_, names)) = shards.get_mut(index) {
+            names.push(name);
+        }
+    }
+    let mut reader = Reader { sources: Vec::new(), places: Vec::new(), groups: Vec::new() };
+    let mut tensors = Vec::new();
+    let mut framework_seen = None;
+    let mut file_bytes = source.len();
+    for (file, names) in &shards {
+        progress.advance(0)?;
+        let opened = open_shard(folder, file);
+        let found = match opened {
+            Ok((source, header)) => {
+                let wanted: std::collections::HashSet<&str> = names.iter().map(String::as_str).collect();
+                let first = tensors.len();
+                file_bytes += source.len();
+                reader.sources.push(source);
+                let number = reader.sources.len() as u32 - 1;
+                catalogue(
+                    &header,
+                    number,
+                    |name| wanted.contains(name),
+                    &mut tensors,
+                    &mut reader,
+                    &mut problems,
+                );
+                framework_seen = framework_seen.or_else(|| framework(&header.metadata));
+                tensors.iter().skip(first).map(|tensor| tensor.name.clone()).collect()
+            }
+            Err(error) => {
+                let message = format!("shard {file:?} cannot be read: {error}");
+                problems.push(Problem::error("missing-shard", message));
+                std::collections::HashSet::new()
+            }
+        };
+        for name in names.iter().filter(|name| !found.contains(*name)) {
+            let id = TensorId(tensors.len() as u32);
+            let fault =
+                format!("{name:?} is not to be had: shard {file:?} does not hold it or cannot be read");
+            problems.push(Problem::error("missing-tensor", fault.clone()).on(id));
+            tensors.push(TensorInfo::new(
+                name.clone(),
+                Dtype::Other("unknown".into(), 0),
+                Shape::from(vec![0]),
+                0,
+            ));
+            reader.places.push(Err(fault));
+            reader.groups.push(1);
+        }
+    }
+    let complete = tensors.iter().all(|tensor| tensor.role != TensorRole::Unknown);
+    Ok(CheckpointParts {
+        format: "safetensors-sharded",
+        framework: framework_seen,
+        counts_known: complete && !tensors.is_empty(),
+        tensors,
+        layers: Vec::new(),
+        metadata: Value::from_json(
+            index.get_mut("metadata").map(serde_json::Value::take).unwrap_or_default(),
+        ),
+        problems,
+        file_bytes,
+        reader: Box::new(reader),
+    })
+}
+
+fn open_shard(folder: &Path, file: &str) -> Result<(ByteSource, Header), ReadError> {
+    // An index can name any path; only files beside it belong to the set.
+    if file.contains(['/', '\\']) || file == ".." || file.is_empty() {
+        return Err(ReadError::unsupported("the index names a file outside its folder, which is not opened"));
+    }
+    let source = ByteSource::open(&folder.join(file))?;
+    let header = read_header(&source)?;
+    Ok((source, header))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(header: &str, data: &[u8]) -> ByteSource {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.extend_from_slice(data);
+        ByteSource::from_vec(bytes)
+    }
+
+    fn codes(parts: &CheckpointParts) -> Vec<&'static str> {
+        parts.problems.iter().map(|problem| problem.code).collect()
+    }
+
+    #[test]
+    fn tensors_keep_the_order_of_the_header() {
+        let source = file(
+            r#"{"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"I8","shape":[2],"data_offsets":[4,6]}}"#,
+            &[0; 6],
+        );
+        let parts = open_file(&source).expect("opens");
+        let names: Vec<&str> = parts.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+        assert_eq!(names, ["b", "a"]);
+        assert!(parts.problems.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_dtype_costs_its_tensor_and_no_other() {
+        let source = file(
+            r#"{"x":{"dtype":"F31","shape":[1],"data_offsets":[0,4]},"y":{"dtype":"U8","shape":[1],"data_offsets":[4,5]}}"#,
+            &[0; 5],
+        );
+        let parts = open_file(&source).expect("opens");
+        assert_eq!(parts.tensors[0].dtype.name(), "F31");
+        assert_eq!(parts.problems[0].tensor, Some(TensorId(0)));
+        let mut read = Vec::new();
+        let result = parts.reader.read_chunks(TensorId(1), &Progress::new(), &mut |bytes| {
+            read.extend_from_slice(bytes);
+            ControlFlow::Continue(())
+        });
+        assert!(result.is_ok() && read == [0]);
+    }
+
+    #[test]
+    fn overlaps_gaps_and_trailing_bytes_are_named() {
+        let overlap = file(
+            r#"{"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"y":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#,
+            &[0; 6],
+        );
+        assert_eq!(codes(&open_file(&overlap).expect("opens")), ["overlap"]);
+        let trailing = file(r#"{"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}"#, &[0; 9]);
+        assert_eq!(codes(&open_file(&trailing).expect("opens")), ["unused-bytes"]);
+    }
+
+    #[test]
+    fn a_shape_that_wraps_to_its_byte_range_is_refused() {
+        let source =
+            file(r#"{"x":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}"#, &[]);
+        assert_eq!(codes(&open_file(&source).expect("opens")), ["bad-tensor"]);
+    }
+
+    #[test]
+    fn a_header_past_the_end_says_that_the_file_is_cut() {
+        let mut bytes = 500u64.to_le_bytes().to_vec();
+        bytes.extend_from_slice(b"{}");
+        let error = open_file(&ByteSource::from_vec(bytes)).err().expect("refused");
+        assert!(matches!(error, ReadError::Truncated { needed: 500, available: 2, .. }));
     }
 }

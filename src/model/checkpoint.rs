@@ -34,12 +34,6 @@ pub struct LayerInfo {
     pub output_shape: Option<Vec<Option<u64>>>,
 }
 
-impl Default for Value {
-    fn default() -> Self {
-        Self::Null
-    }
-}
-
 /// What a format found in a file; becomes a [`Checkpoint`].
 pub struct CheckpointParts {
     /// Identifier of the layout, such as `pytorch-zip`.

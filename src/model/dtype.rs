@@ -158,8 +158,7 @@ impl Dtype {
     /// Bytes of the smallest whole group of elements: pieces of a stream are multiples of it.
     pub fn group_bytes(&self) -> usize {
         match self.bits() {
-            0 => 1,
-            4 => 1,
+            0 | 4 => 1,
             6 => 3,
             bits => (bits as usize).div_ceil(8),
         }
@@ -197,7 +196,7 @@ impl Dtype {
             Self::Float8E4m3fnuz => each(bytes, out, |[b]| fnuz(b, 3, 8)),
             Self::Float8E5m2fnuz => each(bytes, out, |[b]| fnuz(b, 2, 16)),
             Self::Float8E8m0fnu => {
-                each(bytes, out, |[b]| if b == 255 { f64::NAN } else { 2f64.powi(i32::from(b) - 127) })
+                each(bytes, out, |[b]| if b == 255 { f64::NAN } else { 2f64.powi(i32::from(b) - 127) });
             }
             Self::Float4E2m1fnX2 | Self::Float4E2m1 => {
                 for &byte in bytes {

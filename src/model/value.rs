@@ -4,9 +4,10 @@ use super::TensorId;
 
 /// One metadata value. Trees are bounded in depth and size by whoever builds them
 /// ([`crate::raw::limits::METADATA_DEPTH`], [`crate::raw::limits::METADATA_NODES`]), so plain recursion over them is safe.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum Value {
     /// None, null.
+    #[default]
     Null,
     /// A truth value.
     Bool(bool),

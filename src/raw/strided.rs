@@ -86,22 +86,12 @@ pub fn read_strided(
     if elements == 0 || item == 0 {
         return Ok(());
     }
-    let per_chunk = (limits::CHUNK_BYTES / item).max(1);
-    let mut buffer = vec![0u8; per_chunk.min(elements as usize) * item];
     if array.is_contiguous() {
-        let mut done = 0u64;
-        while done < elements {
-            let count = (elements - done).min(per_chunk as u64);
-            let piece = &mut buffer[..count as usize * item];
-            array.source.read_at("tensor data", array.offset + done * item as u64, piece)?;
+        let len = elements * item as u64;
+        return read_range(&array.source, array.offset, len, item, progress, &mut |piece| {
             swap(piece, array.swap_unit);
-            progress.advance(piece.len() as u64)?;
-            if sink(piece).is_break() {
-                return Ok(());
-            }
-            done += count;
-        }
-        return Ok(());
+            sink(piece)
+        });
     }
 
     // An expanded dimension (stride 0) can claim terabytes from one stored element.
@@ -113,6 +103,8 @@ pub fn read_strided(
             limit: limits::EXPANDED_BYTES,
         });
     }
+    let per_chunk = (limits::CHUNK_BYTES / item).max(1);
+    let mut buffer = vec![0u8; per_chunk.min(elements as usize) * item];
     let dims = array.shape.dims();
     let strides = array.strides.as_deref().unwrap_or_default();
     let mut window = Window { source: &array.source, start: 0, bytes: Vec::new() };
@@ -146,6 +138,31 @@ pub fn read_strided(
         swap(&mut buffer[..filled], array.swap_unit);
         progress.advance(filled as u64)?;
         let _ = sink(&buffer[..filled]);
+    }
+    Ok(())
+}
+
+/// Passes `len` bytes at `offset` to `sink` in pieces that are multiples of `group` bytes.
+pub fn read_range(
+    source: &ByteSource,
+    offset: u64,
+    len: u64,
+    group: usize,
+    progress: &Progress,
+    sink: &mut dyn FnMut(&mut [u8]) -> ControlFlow<()>,
+) -> Result<(), ReadError> {
+    source.check("tensor data", offset, len)?;
+    let piece_bytes = (limits::CHUNK_BYTES / group.max(1) * group.max(1)).max(group) as u64;
+    let mut buffer = vec![0u8; piece_bytes.min(len) as usize];
+    let mut done = 0u64;
+    while done < len {
+        let piece = &mut buffer[..(len - done).min(piece_bytes) as usize];
+        source.read_at("tensor data", offset + done, piece)?;
+        done += piece.len() as u64;
+        progress.advance(piece.len() as u64)?;
+        if sink(piece).is_break() {
+            break;
+        }
     }
     Ok(())
 }
