@@ -77,7 +77,9 @@ pub fn summarise(
         Subject::Tensor(id) => vec![id],
         Subject::Group(node) => {
             let mut tensors = checkpoint.layer_tree().tensors_under(node);
-            tensors.retain(|&id| checkpoint.tensor(id).tied_to.is_none_or(|first| !is_under(checkpoint, first, node)));
+            tensors.retain(|&id| {
+                checkpoint.tensor(id).tied_to.is_none_or(|first| !is_under(checkpoint, first, node))
+            });
             tensors
         }
     };

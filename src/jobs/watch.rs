@@ -22,7 +22,9 @@ impl FileWatch {
     pub fn new(wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let (list, lists) = channel();
         let (news, changed) = channel();
-        std::thread::Builder::new().name("file-watch".to_owned()).spawn(move || watch(&lists, &news, wake))?;
+        std::thread::Builder::new()
+            .name("file-watch".to_owned())
+            .spawn(move || watch(&lists, &news, wake))?;
         Ok(Self { list, changed })
     }
 
