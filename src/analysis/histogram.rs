@@ -70,10 +70,16 @@ impl ValueTable {
     /// The element of a rank (0 is the smallest), its bucket's elements taken as evenly spread.
     fn value_at(&self, rank: u64) -> Option<f64> {
         let mut before = 0;
-        for &(low, high, count) in &self.buckets {
+        for (index, &(low, high, count)) in self.buckets.iter().enumerate() {
             if rank < before + count {
-                let share = if count > 1 { (rank - before) as f64 / (count - 1) as f64 } else { 0.5 };
-                return Some(if low == high { low } else { low * (1.0 - share) + high * share });
+                let share = match count {
+                    // The outermost elements are at the outermost ends; a lone one elsewhere may be anywhere.
+                    1 if index == 0 => 0.0,
+                    1 if index + 1 == self.buckets.len() => 1.0,
+                    1 => 0.5,
+                    _ => (rank - before) as f64 / (count - 1) as f64,
+                };
+                return Some(low * (1.0 - share) + high * share);
             }
             before += count;
         }

@@ -358,11 +358,7 @@ impl Moments {
             min: known.then_some(self.min),
             max: known.then_some(self.max),
             // A mean of rounded sums may lie beyond the extremes by a rounding error.
-            mean: known.then_some(if self.mean.is_finite() {
-                self.mean.clamp(self.min, self.max)
-            } else {
-                self.mean
-            }),
+            mean: known.then_some(self.mean.max(self.min).min(self.max)),
             std: known.then_some(variance.sqrt()),
             skewness: spread.then_some(third / n / (variance * variance.sqrt())),
             kurtosis: spread.then_some(fourth / n / (variance * variance) - 3.0),
@@ -473,12 +469,14 @@ impl Values {
             let (low, high) = self.bounds(key);
             buckets.push((low, high, count));
         }
-        // The outermost buckets end where the values do. (A lone bucket has both ends.)
+        // The outermost buckets end where the values do, and one with a single element is that value.
         if let Some(first) = buckets.first_mut() {
             first.0 = self.moments.min;
+            first.1 = if first.2 == 1 { self.moments.min } else { first.1 };
         }
         if let Some(last) = buckets.last_mut() {
             last.1 = self.moments.max;
+            last.0 = if last.2 == 1 { self.moments.max } else { last.0 };
         }
         ValueTable { buckets }
     }
