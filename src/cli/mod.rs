@@ -1,1 +1,150 @@
 //! Subcommands and exit codes; parsing only.
+//!
+//! The same engine as the window, for scripts and remote machines. Data goes to standard output,
+//! messages to standard error, one line each. Everything that stands in a file is escaped before it
+//! reaches the terminal.
+
+mod inspect;
+mod json;
+mod measure;
+mod summary;
+mod table;
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::formats;
+use crate::model::{Checkpoint, Progress};
+use crate::text;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// The answer is no: differences were found, or not everything could be read.
+    Differs = 1,
+    /// An error; nothing was written to standard output.
+    Failed = 2,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// What the arguments ask for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Open the window with these.
+    Window(Vec<PathBuf>),
+    /// Run in the terminal.
+    Command(Command),
+}
+
+/// Look inside machine-learning checkpoints: PyTorch, Keras, TensorFlow and safetensors.
+///
+/// Without a command, opens the window. A path named like a command is opened as `./inspect`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ckptscope",
+    version,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Files, folders or TensorFlow prefixes to open in the window
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+/// A command that runs in the terminal.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print what a checkpoint holds: layers, tensors, metadata, problems
+    Inspect(inspect::Options),
+    /// Print the layer table: layer, output shape, parameters
+    Summary(summary::Options),
+}
+
+/// Reads the arguments, the program's name first. Errors, `--help` and `--version` are printed here.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, Exit> {
+    let arguments = Arguments::try_parse_from(arguments).map_err(|error| {
+        if error.use_stderr() {
+            let text = error.to_string();
+            let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            fail(&format!("{reason}. Try: ckptscope --help"))
+        } else {
+            let printed = error.print();
+            if printed.is_ok() { Exit::Done } else { Exit::Failed }
+        }
+    })?;
+    match arguments.command {
+        Some(command) => Ok(Invocation::Command(command)),
+        None => {
+            // A mistyped command would otherwise open a window that says so, which a script waits for in vain.
+            for path in &arguments.paths {
+                if std::fs::symlink_metadata(path).is_err() && !index_of_prefix(path).is_file() {
+                    return Err(fail(&format!("no such command or file: {}", path.display())));
+                }
+            }
+            Ok(Invocation::Window(arguments.paths))
+        }
+    }
+}
+
+fn index_of_prefix(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".index");
+    name.into()
+}
+
+/// Runs a command.
+pub fn run(command: &Command) -> Exit {
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let result = match command {
+        Command::Inspect(options) => inspect::run(options, &mut out),
+        Command::Summary(options) => summary::run(options, &mut out),
+    };
+    let result = result.and_then(|exit| Ok(out.flush().map(|()| exit)?));
+    match result {
+        Ok(exit) => exit,
+        Err(Failure::Message(message)) => fail(&message),
+        // Whoever read the output has seen enough (`| head`).
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+        Err(Failure::Output(error)) => fail(&format!("cannot write the output: {error}")),
+    }
+}
+
+/// Prints a message and is the exit status of a failure.
+#[expect(clippy::print_stderr, reason = "the one place that prints messages")]
+pub fn fail(message: &str) -> Exit {
+    eprintln!("ckptscope: {}", text::escape(message));
+    Exit::Failed
+}
+
+/// Why a command did not finish.
+enum Failure {
+    /// A sentence for people.
+    Message(String),
+    /// Standard output could not be written.
+    Output(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+fn open(path: &Path) -> Result<Checkpoint, Failure> {
+    formats::open(path, &Progress::new()).map_err(|error| Failure::Message(error.to_string()))
+}

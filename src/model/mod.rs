@@ -6,6 +6,7 @@
 pub mod checkpoint;
 pub mod dtype;
 pub mod error;
+pub mod filter;
 pub mod layer_tree;
 pub mod problem;
 pub mod progress;
@@ -17,6 +18,7 @@ pub mod value;
 pub use checkpoint::{Checkpoint, CheckpointParts, LayerInfo, TensorReader, Totals};
 pub use dtype::Dtype;
 pub use error::ReadError;
+pub use filter::NameFilter;
 pub use layer_tree::{LayerNode, LayerTree, NodeId};
 pub use problem::{Problem, Severity};
 pub use progress::{Cancelled, Progress};

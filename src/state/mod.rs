@@ -1,1 +1,94 @@
-//! What the window knows. No drawing.
+//! What the program knows, without any drawing or I/O.
+//!
+//! [`apply`] is the only code that changes it: a command in, effects out. Views read it.
+
+pub mod apply;
+pub mod command;
+pub mod notices;
+pub mod session;
+pub mod settings;
+pub mod snippet;
+pub mod statistics;
+pub mod tree;
+
+pub use apply::{Effect, apply, statistics_key};
+pub use command::{Command, Page, Shortcut};
+pub use notices::{Notice, Notices};
+pub use session::{OpenCheckpoint, Session};
+pub use settings::{Recent, Settings, ThemeChoice};
+pub use statistics::StatisticsStore;
+pub use tree::{Item, Row, SortColumn, TreeChange, TreeState};
+
+use crate::jobs::JobStatus;
+use crate::model::Checkpoint;
+use crate::text;
+
+/// Whether the desktop's own file dialogs can be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialogs {
+    /// Not found out yet.
+    #[default]
+    Unknown,
+    /// They can.
+    Native,
+    /// Neither a portal nor zenity is there; the window asks for a path itself.
+    Missing,
+}
+
+/// The dialog that stands in where the desktop has none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PathDialog {
+    /// Whether a folder is wanted.
+    pub folder: bool,
+    /// What was typed.
+    pub text: String,
+}
+
+/// Everything the window shows.
+#[derive(Default)]
+pub struct AppState {
+    /// Open checkpoints.
+    pub session: Session,
+    /// The page that is shown.
+    pub page: Page,
+    /// What survives a restart.
+    pub settings: Settings,
+    /// Messages.
+    pub notices: Notices,
+    /// Statistics by what they are of.
+    pub statistics: StatisticsStore,
+    /// Jobs as of this frame.
+    pub jobs: Vec<JobStatus>,
+    /// Whether native dialogs work.
+    pub dialogs: Dialogs,
+    /// The stand-in dialog, when it is open.
+    pub path_dialog: Option<PathDialog>,
+    /// Whether the window that says what the program is is open.
+    pub about_open: bool,
+}
+
+/// A checkpoint in a few words: `11.7 M parameters · 44.6 MiB`.
+pub fn about(checkpoint: &Checkpoint) -> String {
+    let totals = checkpoint.totals();
+    let count = match totals.parameters {
+        Some(parameters) => format!("{} parameters", text::short_count(parameters)),
+        None => format!("{} elements", text::short_count(totals.elements)),
+    };
+    format!("{count} · {}", text::bytes(totals.file_bytes))
+}
+
+/// What the list calls a format, from its identifier: the framework, and the layout where that matters.
+pub fn format_badge(format: &str) -> &str {
+    match format {
+        "pytorch-zip" | "pytorch-pickle" => "torch",
+        "pytorch-legacy" | "pytorch-tar" => "torch legacy",
+        "pytorch-sharded" => "torch sharded",
+        "pytorch-distributed" => "torch dist",
+        "keras-h5" => "Keras h5",
+        "keras-archive" => "Keras 3",
+        "tf-checkpoint" | "tf-checkpoint-v1" => "TensorFlow",
+        "tf-saved-model" => "SavedModel",
+        "safetensors-sharded" => "safetensors sharded",
+        other => other,
+    }
+}

@@ -1,9 +1,28 @@
-//! The Keras format: which layout, then its catalogue.
+//! The Keras format: which layout, then its catalogue. Plain HDF5 files of any origin are read here too.
+//!
+//! ```text
+//! HDF5 file  ─┬ layer_names ─────▶ h5_layout      (Keras 1, 2; `.h5` of Keras 3)
+//!             ├ …/vars groups ───▶ saved_layout   (`.weights.h5`)
+//!             └ anything else ───▶ a plain tree of groups and datasets
+//! `.keras` archive or folder ────▶ archive_layout ▶ config.json + saved_layout
+//! ```
+//! Python code inside a configuration (Lambda layers) is named and never looked into.
 
+mod archive_layout;
+mod catalogue;
+mod config;
+mod h5_layout;
+mod output_shape;
+mod saved_layout;
+mod variables;
+
+use self::catalogue::{Catalogue, DatasetReader};
+use self::config::Layer;
+use super::containers::hdf5;
 use super::{Format, Probe};
-use crate::model::{CheckpointParts, Progress, ReadError};
+use crate::model::{CheckpointParts, LayerInfo, Problem, Progress, ReadError, TensorRole, Value};
 
-/// Keras checkpoints.
+/// Keras checkpoints and plain HDF5 files.
 pub struct Keras;
 
 impl Format for Keras {
@@ -12,14 +31,147 @@ impl Format for Keras {
     }
 
     fn extensions(&self) -> &'static [&'static str] {
-        &[]
+        &["h5", "hdf5", "keras"]
     }
 
-    fn detect(&self, _probe: &Probe) -> bool {
-        false
+    fn detect(&self, probe: &Probe) -> bool {
+        archive_layout::detect(probe)
+            || probe.source().is_some_and(|source| hdf5::has_signature(source, probe.head()))
     }
 
-    fn open(&self, _probe: &Probe, _progress: &Progress) -> Result<CheckpointParts, ReadError> {
-        Err(ReadError::unsupported("not yet"))
+    fn open(&self, probe: &Probe, progress: &Progress) -> Result<CheckpointParts, ReadError> {
+        if archive_layout::detect(probe) {
+            return archive_layout::open(probe, progress);
+        }
+        let Some(source) = probe.source() else {
+            return Err(ReadError::unsupported("not a file"));
+        };
+        let tree = hdf5::walk(source, true, progress)?;
+        Ok(parts_of_tree(tree, None, source.len()))
+    }
+}
+
+/// What an archive tells beside its weights.
+struct Described {
+    model: Option<Layer>,
+    metadata: Vec<(String, Value)>,
+    problems: Vec<Problem>,
+    framework: Option<String>,
+}
+
+/// The catalogue of one HDF5 file: by itself, or as the weights of an archive.
+fn parts_of_tree(mut tree: hdf5::Tree, archive: Option<Described>, file_bytes: u64) -> CheckpointParts {
+    let in_archive = archive.is_some();
+    let described = archive.unwrap_or_else(|| described_by_root(&tree));
+    let model = described.model.as_ref();
+    let version = described
+        .metadata
+        .iter()
+        .find(|(name, _)| name == "keras_version")
+        .and_then(|(_, value)| value.as_text())
+        .unwrap_or_default();
+    let is_h5 = h5_layout::matches(&tree);
+    let is_saved = !is_h5 && (in_archive || saved_layout::matches(&tree));
+    let mut catalogue = Catalogue::new(&tree);
+    let mut layers: Vec<LayerInfo> = Vec::new();
+    let structural: &dyn Fn(&str) -> bool = if is_h5 {
+        layers = h5_layout::read(&mut catalogue, model);
+        &h5_layout::is_structural
+    } else if is_saved {
+        layers = saved_layout::read(&mut catalogue, model, version.starts_with("2."));
+        &saved_layout::is_structural
+    } else {
+        &|_| false
+    };
+    catalogue.add_rest(TensorRole::Unknown);
+    if let Some(model) = model {
+        layers = model.layer_infos();
+    }
+    let (tensors, found, order) = catalogue.finish();
+    let mut metadata = described.metadata;
+    for (name, value) in catalogue::attribute_metadata(&tree, structural) {
+        if !structural(&name) && metadata.iter().all(|(known, _)| *known != name) {
+            metadata.push((name, value));
+        }
+    }
+    let mut problems = described.problems;
+    problems.append(&mut tree.problems);
+    problems.extend(found);
+    let framework = if is_h5 || is_saved { described.framework } else { None };
+    CheckpointParts {
+        format: match (in_archive, is_h5 || is_saved) {
+            (true, _) => "keras-archive",
+            (false, true) => "keras-h5",
+            (false, false) => "hdf5",
+        },
+        framework,
+        tensors,
+        layers,
+        metadata: Value::Map(metadata),
+        problems,
+        file_bytes,
+        counts_known: is_h5 || is_saved,
+        reader: Box::new(DatasetReader { datasets: tree.datasets, order }),
+    }
+}
+
+/// The model that the root attributes of an HDF5 file describe.
+fn described_by_root(tree: &hdf5::Tree) -> Described {
+    let root = tree.root();
+    let weights = tree.group("/model_weights");
+    let mut described =
+        Described { model: None, metadata: Vec::new(), problems: Vec::new(), framework: None };
+    for (name, value) in &root.attributes {
+        if h5_layout::is_structural(name) {
+            continue;
+        }
+        let parsed = match (name.as_str(), value.as_text()) {
+            ("model_config" | "training_config", Some(text)) => parse_document(name, text, &mut described),
+            _ => value.clone(),
+        };
+        described.metadata.push((name.clone(), parsed));
+    }
+    // Files of weights and some whole models carry the versions on the group of the weights.
+    for name in ["keras_version", "backend"] {
+        let known = described.metadata.iter().any(|(key, _)| key == name);
+        if let Some(value) = weights.and_then(|group| group.attribute(name)).filter(|_| !known) {
+            described.metadata.push((name.to_owned(), value.clone()));
+        }
+    }
+    let text = |name: &str| {
+        described.metadata.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.as_text())
+    };
+    described.framework = Some(match (text("keras_version"), text("backend")) {
+        (Some(version), Some(backend)) => format!("keras {version}, {backend}"),
+        (Some(version), None) => format!("keras {version}"),
+        // Every Keras since 1.1 records its version in this layout; the others record none.
+        (None, _) if h5_layout::matches(tree) => "keras 1".to_owned(),
+        (None, _) => "keras".to_owned(),
+    });
+    described
+}
+
+/// Parses a JSON document; `model_config` also gives the layers. Text that is not JSON stays text, with a warning.
+fn parse_document(name: &str, text: &str, described: &mut Described) -> Value {
+    match config::parse_json(text) {
+        Ok(json) => {
+            if name == "model_config" {
+                described.model = Layer::model(&json);
+                for path in described.model.iter().flat_map(Layer::layers_with_code) {
+                    described.problems.push(Problem::warning(
+                        "keras-code",
+                        format!("layer {path:?} carries Python code, which is shown as text and never run"),
+                    ));
+                }
+            }
+            Value::from_json(json)
+        }
+        Err(error) => {
+            described.problems.push(Problem::warning(
+                "keras-config",
+                format!("{name} is not JSON ({error}); layers are shown without their configuration"),
+            ));
+            Value::Text(text.to_owned())
+        }
     }
 }

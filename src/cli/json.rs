@@ -1,0 +1,329 @@
+//! `inspect --json`: the catalogue, its layers, metadata and findings as one JSON object, written as it goes.
+//!
+//! Once released, fields are only added; `schema` is 1. NaN and infinities are the strings `"NaN"`, `"Infinity"`, `"-Infinity"`.
+
+use std::cell::RefCell;
+
+use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
+
+use super::measure::{Measured, Measurement, QUANTILES, Wanted, measure};
+use crate::analysis::summary::LayerTable;
+use crate::model::{Checkpoint, Problem, TensorId, Value};
+
+/// The whole object.
+pub struct InspectJson<'a> {
+    /// What is described.
+    pub checkpoint: &'a Checkpoint,
+    /// The tensors that are listed.
+    pub ids: &'a [TensorId],
+    /// What is read of each.
+    pub wanted: Wanted,
+    /// Tensors that could not be read; filled while the tensors are written.
+    pub unreadable: RefCell<Vec<Problem>>,
+}
+
+impl Serialize for InspectJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let checkpoint = self.checkpoint;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("schema", &1)?;
+        map.serialize_entry("path", &checkpoint.path().to_string_lossy())?;
+        map.serialize_entry("format", checkpoint.format())?;
+        map.serialize_entry("framework", &checkpoint.framework())?;
+        map.serialize_entry("totals", checkpoint.totals())?;
+        map.serialize_entry("tensors", &Tensors(self))?;
+        map.serialize_entry("layers", &Layers(&LayerTable::of(checkpoint)))?;
+        map.serialize_entry("metadata", &Metadata { value: checkpoint.metadata(), checkpoint })?;
+        map.serialize_entry("series", &Series(checkpoint.metadata()))?;
+        map.serialize_entry("problems", &Problems(self))?;
+        map.end()
+    }
+}
+
+struct Tensors<'a>(&'a InspectJson<'a>);
+
+impl Serialize for Tensors<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let InspectJson { checkpoint, ids, wanted, unreadable } = self.0;
+        let mut list = serializer.serialize_seq(None)?;
+        if wanted.any() {
+            measure(checkpoint, ids, *wanted, |id, measured| {
+                if let Some(reason) = &measured.unreadable {
+                    unreadable.borrow_mut().push(Problem::error("unreadable", reason.as_str()).on(id));
+                }
+                list.serialize_element(&Tensor { checkpoint, id, wanted: *wanted, measured: &measured })
+            })?;
+        } else {
+            let measured = Measured::default();
+            for &id in *ids {
+                list.serialize_element(&Tensor { checkpoint, id, wanted: *wanted, measured: &measured })?;
+            }
+        }
+        list.end()
+    }
+}
+
+struct Tensor<'a> {
+    checkpoint: &'a Checkpoint,
+    id: TensorId,
+    wanted: Wanted,
+    measured: &'a Measured,
+}
+
+impl Serialize for Tensor<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let tensor = self.checkpoint.tensor(self.id);
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &tensor.name)?;
+        map.serialize_entry("path", &tensor.path)?;
+        map.serialize_entry("stored_name", tensor.stored_name())?;
+        map.serialize_entry("layer", &tensor.layer)?;
+        map.serialize_entry("dtype", tensor.dtype.name())?;
+        map.serialize_entry("shape", tensor.shape.dims())?;
+        map.serialize_entry("elements", &tensor.elements())?;
+        map.serialize_entry("bytes", &tensor.bytes())?;
+        map.serialize_entry("role", tensor.role.name())?;
+        map.serialize_entry("trainable", &tensor.trainable)?;
+        map.serialize_entry("tied_to", &tensor.tied_to.map(|first| &self.checkpoint.tensor(first).name))?;
+        if self.wanted.statistics {
+            map.serialize_entry("stats", &self.measured.statistics.as_deref().map(Stats))?;
+        }
+        if self.wanted.hash {
+            map.serialize_entry("sha256", &self.measured.sha256)?;
+        }
+        map.end()
+    }
+}
+
+/// A number that may be NaN or infinite.
+struct Number(f64);
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_finite() {
+            serializer.serialize_f64(self.0)
+        } else if self.0.is_nan() {
+            serializer.serialize_str("NaN")
+        } else {
+            serializer.serialize_str(if self.0 > 0.0 { "Infinity" } else { "-Infinity" })
+        }
+    }
+}
+
+struct Stats<'a>(&'a Measurement);
+
+impl Serialize for Stats<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Measurement { statistics, quantiles, histogram } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("min", &statistics.min.map(Number))?;
+        map.serialize_entry("max", &statistics.max.map(Number))?;
+        map.serialize_entry("mean", &statistics.mean.map(Number))?;
+        map.serialize_entry("std", &statistics.std.map(Number))?;
+        map.serialize_entry("nan", &statistics.nan)?;
+        map.serialize_entry("inf", &(statistics.positive_infinity + statistics.negative_infinity))?;
+        map.serialize_entry("zeros", &statistics.zeros)?;
+        map.serialize_entry("l1", &Number(statistics.l1))?;
+        map.serialize_entry("l2", &Number(statistics.l2))?;
+        map.serialize_entry("skewness", &statistics.skewness.map(Number))?;
+        map.serialize_entry("kurtosis", &statistics.kurtosis.map(Number))?;
+        map.serialize_entry("quantiles", &Quantiles(quantiles))?;
+        map.serialize_entry("histogram", &histogram.as_ref().map(HistogramJson))?;
+        map.end()
+    }
+}
+
+struct Quantiles<'a>(&'a [f64]);
+
+impl Serialize for Quantiles<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(QUANTILES.iter().zip(self.0).map(|((name, _), &value)| (*name, Number(value))))
+    }
+}
+
+struct HistogramJson<'a>(&'a crate::analysis::Histogram);
+
+impl Serialize for HistogramJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("lo", &Number(self.0.lo))?;
+        map.serialize_entry("hi", &Number(self.0.hi))?;
+        map.serialize_entry("counts", &self.0.counts)?;
+        map.end()
+    }
+}
+
+struct Layers<'a>(&'a LayerTable);
+
+impl Serialize for Layers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(&self.0.rows)
+    }
+}
+
+struct Metadata<'a> {
+    value: &'a Value,
+    checkpoint: &'a Checkpoint,
+}
+
+impl Metadata<'_> {
+    fn entries<M: SerializeMap>(&self, map: &mut M, entries: &[(String, Value)]) -> Result<(), M::Error> {
+        for (key, value) in entries {
+            map.serialize_entry(key, &Metadata { value, checkpoint: self.checkpoint })?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Metadata<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.value {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(flag) => serializer.serialize_bool(*flag),
+            Value::Int(int) => serializer.serialize_i64(*int),
+            Value::BigInt(digits) => match digits.parse::<i128>() {
+                Ok(int) => serializer.serialize_i128(int),
+                Err(_) => serializer.serialize_str(digits),
+            },
+            Value::Float(float) => Number(*float).serialize(serializer),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Bytes { len, .. } => marked(serializer, "__bytes__", len),
+            Value::Tensor(id) => {
+                let tensor = self.checkpoint.tensors().nth(id.index()).map(|(_, tensor)| &tensor.name);
+                marked(serializer, "__tensor__", &tensor)
+            }
+            Value::Elided(reason) => marked(serializer, "__elided__", reason),
+            Value::List(items) => serializer
+                .collect_seq(items.iter().map(|value| Metadata { value, checkpoint: self.checkpoint })),
+            Value::Map(entries) => {
+                let mut map = serializer.serialize_map(None)?;
+                self.entries(&mut map, entries)?;
+                map.end()
+            }
+            Value::Object { class, fields } => {
+                let mut map = serializer.serialize_map(None)?;
+                map.serialize_entry("__class__", class)?;
+                self.entries(&mut map, fields)?;
+                map.end()
+            }
+        }
+    }
+}
+
+/// Something that is not a JSON value, as an object that says what it is.
+fn marked<S: Serializer>(serializer: S, key: &str, value: &impl Serialize) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(1))?;
+    map.serialize_entry(key, value)?;
+    map.end()
+}
+
+/// Every list of two or more numbers in the metadata.
+struct Series<'a>(&'a Value);
+
+impl Serialize for Series<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        series(self.0, &mut String::new(), &mut |name, items| {
+            list.serialize_element(&OneSeries { name, items })
+        })?;
+        list.end()
+    }
+}
+
+/// Metadata is bounded in depth by whoever builds it, so this recursion is too.
+fn series<E>(
+    value: &Value,
+    path: &mut String,
+    found: &mut impl FnMut(&str, &[Value]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut inside = |key: &str, value: &Value| {
+        let len = path.len();
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(key);
+        let result = series(value, path, found);
+        path.truncate(len);
+        result
+    };
+    match value {
+        Value::List(items) if items.len() > 1 && items.iter().all(|item| number(item).is_some()) => {
+            found(path, items)
+        }
+        Value::List(items) => {
+            items.iter().enumerate().try_for_each(|(index, item)| inside(&index.to_string(), item))
+        }
+        Value::Map(entries) | Value::Object { fields: entries, .. } => {
+            entries.iter().try_for_each(|(key, value)| inside(key, value))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Int(int) => Some(*int as f64),
+        Value::Float(float) => Some(*float),
+        Value::BigInt(digits) => digits.parse().ok(),
+        _ => None,
+    }
+}
+
+struct OneSeries<'a> {
+    name: &'a str,
+    items: &'a [Value],
+}
+
+impl Serialize for OneSeries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("name", self.name)?;
+        map.serialize_entry("x", "index")?;
+        map.serialize_entry("points", &Points(self.items))?;
+        map.end()
+    }
+}
+
+struct Points<'a>(&'a [Value]);
+
+impl Serialize for Points<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(
+            self.0.iter().enumerate().map(|(index, item)| (index, Number(number(item).unwrap_or(f64::NAN)))),
+        )
+    }
+}
+
+struct Problems<'a>(&'a InspectJson<'a>);
+
+impl Serialize for Problems<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let checkpoint = self.0.checkpoint;
+        let unreadable = self.0.unreadable.try_borrow().map_err(S::Error::custom)?;
+        serializer.collect_seq(
+            checkpoint
+                .problems()
+                .iter()
+                .chain(unreadable.iter())
+                .map(|problem| OneProblem { checkpoint, problem }),
+        )
+    }
+}
+
+struct OneProblem<'a> {
+    checkpoint: &'a Checkpoint,
+    problem: &'a Problem,
+}
+
+impl Serialize for OneProblem<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let problem = self.problem;
+        let mut map = serializer.serialize_map(Some(5))?;
+        map.serialize_entry("severity", &problem.severity)?;
+        map.serialize_entry("code", problem.code)?;
+        map.serialize_entry("message", &problem.message)?;
+        map.serialize_entry("tensor", &problem.tensor.map(|id| &self.checkpoint.tensor(id).name))?;
+        map.serialize_entry("offset", &problem.offset)?;
+        map.end()
+    }
+}

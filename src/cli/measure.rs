@@ -1,0 +1,166 @@
+//! Reads tensors on several threads for `--stats`, `--hash` and `--verify`, and delivers the results in order.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use sha2::{Digest, Sha256};
+
+use crate::analysis::{Histogram, Statistics, StatisticsBuilder};
+use crate::model::{Checkpoint, Progress, TensorId};
+
+/// What to find out about each tensor.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// Statistics, quantiles and a histogram.
+    pub statistics: bool,
+    /// SHA-256 of the values.
+    pub hash: bool,
+    /// Only that the values can be read.
+    pub verify: bool,
+}
+
+impl Wanted {
+    /// Whether values must be read at all.
+    pub fn any(self) -> bool {
+        self.statistics || self.hash || self.verify
+    }
+}
+
+/// The fractions for which quantiles are given, as JSON names them.
+pub const QUANTILES: [(&str, f64); 7] = [
+    ("0.01", 0.01),
+    ("0.05", 0.05),
+    ("0.25", 0.25),
+    ("0.5", 0.5),
+    ("0.75", 0.75),
+    ("0.95", 0.95),
+    ("0.99", 0.99),
+];
+
+/// Bins of the histogram.
+const BINS: usize = 64;
+
+/// What was found out about one tensor's values.
+pub struct Measurement {
+    /// Count, moments, norms.
+    pub statistics: Statistics,
+    /// In the order of [`QUANTILES`]; empty when there is no finite value.
+    pub quantiles: Vec<f64>,
+    /// Over the range of the finite values; `None` when there is none.
+    pub histogram: Option<Histogram>,
+}
+
+/// The results for one tensor.
+#[derive(Default)]
+pub struct Measured {
+    /// `None` when not wanted, not readable or not numbers.
+    pub statistics: Option<Box<Measurement>>,
+    /// In lower-case hexadecimal; `None` when not wanted or not readable.
+    pub sha256: Option<String>,
+    /// Why the values could not be read.
+    pub unreadable: Option<String>,
+}
+
+/// Tensors whose results are held at a time: bounds memory whatever the size of the catalogue.
+const BATCH: usize = 8192;
+
+/// Reads `ids` and passes the results to `deliver` in the same order, which may end the work with an error.
+pub fn measure<E>(
+    checkpoint: &Checkpoint,
+    ids: &[TensorId],
+    wanted: Wanted,
+    mut deliver: impl FnMut(TensorId, Measured) -> Result<(), E>,
+) -> Result<(), E> {
+    let threads = thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(2, 8);
+    for batch in ids.chunks(BATCH) {
+        for (&id, measured) in batch.iter().zip(measure_batch(checkpoint, batch, wanted, threads)) {
+            deliver(id, measured)?;
+        }
+    }
+    Ok(())
+}
+
+fn measure_batch(
+    checkpoint: &Checkpoint,
+    batch: &[TensorId],
+    wanted: Wanted,
+    threads: usize,
+) -> Vec<Measured> {
+    let mut results: Vec<Measured> = Vec::new();
+    results.resize_with(batch.len(), Measured::default);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&id) = batch.get(index) else { return done };
+            done.push((index, measure_one(checkpoint, id, wanted)));
+        }
+    };
+    let threads = threads.min(batch.len());
+    let parts = thread::scope(|scope| {
+        // The calling thread works too, so a system that starts no threads is only slower.
+        let started: Vec<_> = (1..threads)
+            .filter_map(|index| {
+                thread::Builder::new().name(format!("measure-{index}")).spawn_scoped(scope, work).ok()
+            })
+            .collect();
+        let mut parts = vec![work()];
+        for handle in started {
+            match handle.join() {
+                Ok(part) => parts.push(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        parts
+    });
+    for (index, measured) in parts.into_iter().flatten() {
+        results[index] = measured;
+    }
+    results
+}
+
+fn measure_one(checkpoint: &Checkpoint, id: TensorId, wanted: Wanted) -> Measured {
+    let dtype = &checkpoint.tensor(id).dtype;
+    let mut statistics = (wanted.statistics && dtype.is_numeric()).then(|| StatisticsBuilder::new(dtype));
+    let mut hasher = wanted.hash.then(Sha256::new);
+    let read = checkpoint.read_chunks(id, &Progress::new(), &mut |bytes| {
+        if let Some(statistics) = &mut statistics {
+            statistics.push(bytes);
+        }
+        if let Some(hasher) = &mut hasher {
+            hasher.update(bytes);
+        }
+        ControlFlow::Continue(())
+    });
+    match read {
+        Ok(()) => Measured {
+            statistics: statistics.map(|builder| Box::new(summarise(&builder))),
+            sha256: hasher.map(|hasher| hex(&hasher.finalize())),
+            unreadable: None,
+        },
+        Err(error) => Measured { unreadable: Some(error.to_string()), ..Measured::default() },
+    }
+}
+
+fn summarise(builder: &StatisticsBuilder) -> Measurement {
+    let (statistics, table) = builder.finish();
+    let quantiles = QUANTILES.iter().filter_map(|&(_, fraction)| table.quantile(fraction)).collect();
+    let histogram = match (statistics.min, statistics.max) {
+        // As numpy does, a single value gets a range of 1 around it.
+        (Some(min), Some(max)) if min == max => Some(table.histogram(min - 0.5, max + 0.5, BINS)),
+        (Some(min), Some(max)) => Some(table.histogram(min, max, BINS)),
+        _ => None,
+    };
+    Measurement { statistics, quantiles, histogram }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
+}

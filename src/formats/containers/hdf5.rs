@@ -1,1 +1,0 @@
-//! HDF5 files: groups, attributes, datasets as file ranges or chunks.

@@ -1,0 +1,231 @@
+//! HDF5 files: groups, attributes, and datasets as file ranges or chunks.
+//!
+//! The one place that touches the HDF5 library. [`walk`] lists a whole file once, within bounds; what the
+//! groups mean is for the formats above. Nothing outside the file is ever opened: external links, external
+//! storage and virtual datasets are refused. Soft links are counted and not followed.
+//!
+//! ```text
+//! [user block] superblock ─▶ root group ─▶ links ─▶ object headers ─┬▶ attributes
+//!                                                                  └▶ data: compact │ contiguous range │ chunk index ─▶ chunks
+//! ```
+//! Source: HDF5 File Format Specification 3.0, <https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html>.
+
+mod adapter;
+mod attributes;
+mod dataset;
+
+pub use dataset::Dataset;
+
+use std::collections::HashMap;
+use std::sync::PoisonError;
+
+use crate::model::{Problem, Progress, ReadError, Value};
+use crate::raw::{ByteSource, limits};
+
+/// The first bytes of a superblock. Section II.A of the specification.
+const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
+
+/// Fewest bytes that one object (its header) takes: bounds the number of distinct groups and datasets, so that
+/// hard links that form a cycle end.
+const OBJECT_BYTES: u64 = 32;
+
+/// Groups listed in one file.
+const GROUPS: u64 = 200_000;
+
+/// Whether an HDF5 file begins in `source`: at offset 0, or after a user block of 512, 1024, 2048, … bytes.
+pub fn has_signature(source: &ByteSource, head: &[u8]) -> bool {
+    if head.starts_with(SIGNATURE) {
+        return true;
+    }
+    let mut offset = 512u64;
+    // A user block beyond 64 KiB is legal, but looking further would read every unknown file.
+    while offset <= 1 << 16 && offset < source.len() {
+        let mut found = [0; SIGNATURE.len()];
+        match source.read_at("the HDF5 signature", offset, &mut found) {
+            Ok(()) if found == SIGNATURE => return true,
+            Ok(()) => offset *= 2,
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+/// One group of a file, with its attributes.
+#[derive(Debug, Clone, Default)]
+pub struct Group {
+    /// Absolute path; empty for the root.
+    pub path: String,
+    /// Attributes, sorted by name: the file keeps no order that means anything.
+    pub attributes: Vec<(String, Value)>,
+    /// Names of the groups directly inside.
+    pub groups: Vec<String>,
+}
+
+impl Group {
+    /// An attribute.
+    pub fn attribute(&self, name: &str) -> Option<&Value> {
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// A text attribute.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.attribute(name).and_then(Value::as_text)
+    }
+
+    /// A list of texts, also when it is split over attributes `name0`, `name1`, … because an object header
+    /// message holds at most 64 KiB.
+    pub fn texts(&self, name: &str) -> Option<Vec<&str>> {
+        let mut found: Option<Vec<&str>> = None;
+        if let Some(value) = self.attribute(name) {
+            found.get_or_insert_default().extend(texts_of(value));
+        } else {
+            for index in 0.. {
+                let Some(value) = self.attribute(&format!("{name}{index}")) else { break };
+                found.get_or_insert_default().extend(texts_of(value));
+            }
+        }
+        found
+    }
+}
+
+fn texts_of(value: &Value) -> impl Iterator<Item = &str> {
+    let items = if let Value::List(items) = value { items.as_slice() } else { std::slice::from_ref(value) };
+    items.iter().filter_map(Value::as_text)
+}
+
+/// Everything that a file's hard links lead to.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// Groups, outer before inner; the root is the first.
+    pub groups: Vec<Group>,
+    /// Datasets in the order of the groups.
+    pub datasets: Vec<Dataset>,
+    /// What could not be listed.
+    pub problems: Vec<Problem>,
+    groups_by_path: HashMap<String, usize>,
+    datasets_by_path: HashMap<String, usize>,
+}
+
+impl Tree {
+    /// The group of an absolute path; the root's is empty.
+    pub fn group(&self, path: &str) -> Option<&Group> {
+        self.groups_by_path.get(path).and_then(|&index| self.groups.get(index))
+    }
+
+    /// Position of the dataset of an absolute path.
+    pub fn dataset(&self, path: &str) -> Option<usize> {
+        self.datasets_by_path.get(path).copied()
+    }
+
+    /// The root group.
+    pub fn root(&self) -> &Group {
+        const EMPTY: &Group = &Group { path: String::new(), attributes: Vec::new(), groups: Vec::new() };
+        self.groups.first().unwrap_or(EMPTY)
+    }
+}
+
+/// Lists all groups and datasets. `in_file` says whether offsets in `source` are offsets in a file (not in memory).
+pub fn walk(source: &ByteSource, in_file: bool, progress: &Progress) -> Result<Tree, ReadError> {
+    let adapter = adapter::Adapter::new(source.clone());
+    let soft_links = adapter.soft_links();
+    let file = hdf5::File::from_source(adapter).map_err(|error| broken("/", &error))?;
+    let mut tree = Tree::default();
+    let end = file.superblock().eof_address;
+    if end > source.len() {
+        tree.problems.push(Problem::error(
+            "truncated",
+            format!(
+                "The HDF5 file says it ends at byte {end}, but it has {}; it is cut off or damaged",
+                source.len()
+            ),
+        ));
+    }
+    let most_objects = source.len() / OBJECT_BYTES + 1;
+    let most_groups = most_objects.min(GROUPS);
+    let mut open = vec![(file.root(), String::new(), 0usize)];
+    while let Some((group, path, depth)) = open.pop() {
+        progress.advance(0)?;
+        let (attributes, unreadable) = attributes::of_group(&group);
+        if let Some(reason) = unreadable {
+            tree.problems.push(Problem::warning(
+                "hdf5-attributes",
+                format!("attributes of {} could not be read: {reason}", shown(&path)),
+            ));
+        }
+        match group.iter_datasets() {
+            Ok(datasets) => {
+                for (name, dataset) in datasets {
+                    if tree.datasets.len() as u64 >= most_objects || tree.datasets.len() >= limits::TENSORS {
+                        tree.problems.push(Problem::warning(
+                            "hdf5-links",
+                            "there are more links to datasets than the file can hold datasets; the rest is not listed",
+                        ));
+                        return Ok(tree);
+                    }
+                    let dataset_path = format!("{path}/{name}");
+                    tree.datasets_by_path.insert(dataset_path.clone(), tree.datasets.len());
+                    tree.datasets.push(Dataset::new(dataset, dataset_path, source, in_file));
+                }
+            }
+            Err(error) => tree.problems.push(listing_failed("datasets", &path, &error)),
+        }
+        let mut names = Vec::new();
+        match group.iter_groups() {
+            Ok(groups) if depth < limits::NESTING => {
+                let mut inner = Vec::new();
+                for (name, child) in groups {
+                    inner.push((child, format!("{path}/{name}"), depth + 1));
+                    names.push(name);
+                }
+                if (tree.groups.len() + open.len() + inner.len()) as u64 > most_groups {
+                    tree.problems.push(Problem::warning(
+                        "hdf5-links",
+                        "groups link to each other in a cycle, or there are too many; the rest is not listed",
+                    ));
+                    inner.clear();
+                }
+                open.extend(inner.into_iter().rev());
+            }
+            Ok(mut groups) => {
+                if groups.next().is_some() {
+                    tree.problems.push(Problem::warning(
+                        "hdf5-depth",
+                        format!("groups nested deeper than {} are not listed", limits::NESTING),
+                    ));
+                }
+            }
+            Err(error) => tree.problems.push(listing_failed("groups", &path, &error)),
+        }
+        tree.groups_by_path.insert(path.clone(), tree.groups.len());
+        tree.groups.push(Group { path, attributes, groups: names });
+    }
+    let links: usize = soft_links.lock().unwrap_or_else(PoisonError::into_inner).values().sum();
+    if links > 0 {
+        tree.problems.push(Problem::info(
+            "hdf5-soft-links",
+            format!("the file has {links} soft links, which are not followed"),
+        ));
+    }
+    if tree.groups.len() == 1 && tree.datasets.is_empty() {
+        // Nothing at all, because the root cannot be listed: that is no catalogue with a gap but a broken file.
+        if let Some(index) = tree.problems.iter().position(|problem| problem.code == LISTING) {
+            let problem = tree.problems.swap_remove(index);
+            return Err(ReadError::malformed("the HDF5 file", 0, problem.message));
+        }
+    }
+    Ok(tree)
+}
+
+const LISTING: &str = "hdf5-group";
+
+fn listing_failed(what: &str, path: &str, error: &hdf5::Error) -> Problem {
+    Problem::error(LISTING, format!("the {what} of group {} could not be listed: {error}", shown(path)))
+}
+
+fn shown(path: &str) -> &str {
+    if path.is_empty() { "/" } else { path }
+}
+
+fn broken(path: &str, error: &hdf5::Error) -> ReadError {
+    ReadError::malformed(format!("HDF5 object {path}"), 0, error.to_string())
+}

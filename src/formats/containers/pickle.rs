@@ -1,1 +1,0 @@
-//! Pickle opcodes to an object graph; nothing is ever called.

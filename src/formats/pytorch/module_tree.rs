@@ -1,0 +1,184 @@
+//! Whole pickled models and TorchScript: modules with their classes, parameters and buffers.
+//!
+//! Names follow `Module.state_dict()`: a module's own parameters, its persistent buffers, then its children.
+//! Source: `torch/nn/modules/module.py` (`_save_to_state_dict`).
+
+use std::collections::HashSet;
+
+use super::catalogue::{Naming, role_by_name};
+use super::metadata::{key_text, simple};
+use super::rebuild::Declared;
+use super::state_dict::{Found, Section, Walk};
+use crate::formats::containers::pickle::NodeId;
+use crate::model::{LayerInfo, TensorRole, Value};
+use crate::raw::limits;
+
+/// Attributes that every module has and that say nothing.
+const PLUMBING: &[&str] = &["_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"];
+
+/// One module on its way into the catalogue.
+struct Place {
+    /// Where the model begins in [`Walk::path`].
+    base: usize,
+    /// The keys as they are stored, `_modules` and all.
+    stored: String,
+}
+
+impl Walk<'_> {
+    /// What a node comes to that is an `nn.Module` or a TorchScript module; `None` when it is neither.
+    pub(super) fn module(&mut self, id: NodeId, section: Section) -> Option<Found> {
+        if !self.is_module(id) {
+            return None;
+        }
+        let class = self.rebuilder.view.class(id)?;
+        let base = self.path.len();
+        let stored = self.path.join(".");
+        if !matches!(section, Section::Ema | Section::Optimizer) {
+            self.found_model = true;
+        }
+        let config = self.one(id, section, &Place { base, stored });
+        let mut fields = vec![(String::new(), Value::Text(class))];
+        if let Value::Map(entries) = config {
+            fields.extend(entries);
+        }
+        Some(Found::Value(Value::Map(fields)))
+    }
+
+    fn is_module(&self, id: NodeId) -> bool {
+        let view = self.rebuilder.view;
+        let Some(attributes) = view.attributes(id) else { return false };
+        let has = |key: &str| view.entry(&attributes, key).is_some();
+        has("_parameters") && has("_modules")
+            || view.class(id).is_some_and(|class| class.starts_with("__torch__."))
+    }
+
+    /// One module and those inside; gives its own settings.
+    fn one(&mut self, id: NodeId, section: Section, place: &Place) -> Value {
+        let view = self.rebuilder.view;
+        let attributes = view.attributes(id).unwrap_or_default();
+        let class = view.class(id);
+        let index = self.layers.len();
+        self.layers.push(LayerInfo {
+            path: self.path.get(place.base..).unwrap_or_default().join("."),
+            segments: self.path.clone(),
+            class: class.map(|class| class.rsplit('.').next().unwrap_or_default().to_owned()),
+            ..LayerInfo::default()
+        });
+        let group = |name: &str| {
+            view.entry(&attributes, name).and_then(|node| view.mapping(node)).unwrap_or_default()
+        };
+        let is_script = view.entry(&attributes, "_parameters").is_none();
+
+        for (key, value) in group("_parameters") {
+            self.member(key, value, section, Some(Declared::Parameter), place, "_parameters.");
+        }
+        let passing: HashSet<String> = view
+            .entry(&attributes, "_non_persistent_buffers_set")
+            .and_then(|node| view.sequence(node))
+            .unwrap_or_default()
+            .into_iter()
+            .map(|item| key_text(view, item))
+            .collect();
+        for (key, value) in group("_buffers") {
+            if !passing.contains(&key_text(view, key)) {
+                self.member(key, value, section, Some(Declared::Buffer), place, "_buffers.");
+            }
+        }
+        let mut config = Vec::new();
+        let mut children: Vec<(NodeId, NodeId)> = group("_modules");
+        let mut later = Vec::new();
+        for &(key, value) in &attributes {
+            let name = key_text(view, key);
+            if PLUMBING.contains(&name.as_str()) {
+                continue;
+            }
+            if is_script && view.is_tensor(value) {
+                self.member(key, value, section, None, place, "");
+            } else if is_script && self.is_module(value) {
+                children.push((key, value));
+            } else if let Some(value) = simple(view, value) {
+                if !name.starts_with('_') {
+                    config.push((name, value));
+                }
+            } else if !name.ends_with("_hooks") && !name.contains("_hooks_") {
+                later.push((name, value));
+            }
+        }
+        for (key, child) in children {
+            if self.is_none(child) {
+                continue;
+            }
+            let key = key_text(view, key);
+            let between = if is_script { "" } else { "_modules." };
+            let stored = join(&place.stored, &format!("{between}{key}"));
+            if self.path.len() < limits::METADATA_DEPTH && self.is_module(child) && self.activate(child) {
+                self.path.push(key);
+                self.one(child, section, &Place { base: place.base, stored });
+                self.path.pop();
+                self.deactivate(child);
+            }
+        }
+        // Other attributes come last, so that the tensors of the state_dict are first of those that share a storage.
+        for (name, value) in later {
+            self.path.push(name);
+            let inner = if section == Section::Ema { Section::Ema } else { Section::Other };
+            let found = self.find(value, inner);
+            let name = self.path.pop().unwrap_or_default();
+            if let Found::Value(value) = found
+                && !value.is_empty()
+            {
+                config.push((name, value));
+            }
+        }
+        let config = Value::Map(config);
+        if let Some(layer) = self.layers.get_mut(index) {
+            layer.config = config.clone();
+        }
+        config
+    }
+
+    /// A parameter or buffer of a module.
+    fn member(
+        &mut self,
+        key: NodeId,
+        value: NodeId,
+        section: Section,
+        declared: Option<Declared>,
+        place: &Place,
+        between: &str,
+    ) {
+        if self.is_none(value) {
+            return;
+        }
+        let view = self.rebuilder.view;
+        let key = key_text(view, key);
+        let Some(made) = self.rebuilder.tensor(value) else { return };
+        let layer = self.path.get(place.base..).unwrap_or_default().join(".");
+        let role = match (section, declared) {
+            (Section::Ema, _) => TensorRole::Ema,
+            (Section::Optimizer, _) => TensorRole::Optimizer,
+            (_, Some(Declared::Parameter)) => TensorRole::Parameter,
+            (_, Some(Declared::Buffer)) => TensorRole::Buffer,
+            // TorchScript marks only what is trained.
+            _ if made.requires_grad == Some(true) => TensorRole::Parameter,
+            _ => role_by_name(&key, &made.dtype),
+        };
+        let trainable = if role == TensorRole::Parameter { made.requires_grad } else { None };
+        let stored_name = (!between.is_empty()).then(|| join(&place.stored, &format!("{between}{key}")));
+        self.path.push(key);
+        let naming = Naming {
+            name: self.path.join("."),
+            path: self.path.clone(),
+            stored_name,
+            layer,
+            role,
+            trainable,
+        };
+        self.add(made, naming);
+        self.path.pop();
+    }
+}
+
+fn join(before: &str, after: &str) -> String {
+    if before.is_empty() { after.to_owned() } else { format!("{before}.{after}") }
+}

@@ -1,0 +1,419 @@
+//! Where in an unpickled object the tensors are, what they are called and for, and what the rest says.
+//!
+//! One walk over the object: tensors go to the catalogue under the keys that lead to them, everything else
+//! becomes metadata. Dictionaries that hold nothing but tensors leave no trace in the metadata, for the
+//! catalogue already says it all. Bounded: cycles are marked, and values that a pickle shares are repeated
+//! only up to a limit.
+
+use std::collections::HashSet;
+
+use super::catalogue::{Catalogue, Naming, role_by_name};
+use super::metadata::{key_text, simple};
+use super::names::Known;
+use super::rebuild::{Declared, Rebuilder, Rebuilt};
+use crate::formats::containers::pickle::{Node, NodeId};
+use crate::model::{LayerInfo, Problem, TensorId, TensorRole, Value};
+use crate::raw::limits;
+
+/// What a part of a checkpoint is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// Not decided yet: the outer dictionaries of a checkpoint.
+    Outer,
+    /// A model's tensors; `base` keys lead to its `state_dict`, once that is found.
+    Model {
+        /// Keys before those of the `state_dict`.
+        base: Option<usize>,
+    },
+    /// An averaged copy of a model's.
+    Ema,
+    /// Optimizer state.
+    Optimizer,
+    /// Beside the model.
+    Other,
+}
+
+/// What a node came to.
+pub enum Found {
+    /// Something for the metadata.
+    Value(Value),
+    /// A tensor, now in the catalogue.
+    Tensor(TensorId),
+    /// A container of nothing but tensors.
+    Tensors,
+}
+
+/// Values that may be written out again because a pickle shares them.
+const REPEATED_VALUES: usize = 50_000;
+
+/// The walk and what it gathered.
+pub struct Walk<'a> {
+    /// Makes tensors.
+    pub rebuilder: Rebuilder<'a>,
+    /// Tensors found.
+    pub catalogue: Catalogue,
+    /// Modules found.
+    pub layers: Vec<LayerInfo>,
+    /// Whether a part was found that is clearly a model's.
+    pub found_model: bool,
+    /// The keys that lead to the current node.
+    pub(super) path: Vec<String>,
+    active: HashSet<NodeId>,
+    seen: HashSet<NodeId>,
+    values: usize,
+    repeated: usize,
+    repeating: u32,
+}
+
+impl<'a> Walk<'a> {
+    /// Over the root of the rebuilder's pickle.
+    pub fn new(rebuilder: Rebuilder<'a>) -> Self {
+        Self {
+            rebuilder,
+            catalogue: Catalogue::default(),
+            layers: Vec::new(),
+            found_model: false,
+            path: Vec::new(),
+            active: HashSet::new(),
+            seen: HashSet::new(),
+            values: 0,
+            repeated: 0,
+            repeating: 0,
+        }
+    }
+
+    /// Walks everything; gives the metadata.
+    pub fn run(&mut self) -> Value {
+        let root = self.rebuilder.view.root;
+        match self.find(root, Section::Outer) {
+            Found::Value(value) => value,
+            Found::Tensor(_) | Found::Tensors => Value::empty(),
+        }
+    }
+
+    /// What one node comes to.
+    pub(super) fn find(&mut self, id: NodeId, section: Section) -> Found {
+        let view = self.rebuilder.view;
+        if self.values >= limits::METADATA_NODES {
+            return Found::Value(Value::Elided("more values than are kept"));
+        }
+        self.values += 1;
+        if self.repeating > 0 {
+            self.repeated += 1;
+            if self.repeated > REPEATED_VALUES {
+                return Found::Value(Value::Elided("the same as an earlier value"));
+            }
+        }
+        if view.is_tensor(id)
+            && let Some(made) = self.rebuilder.tensor(id)
+        {
+            return self.tensor(made, section);
+        }
+        if let Some(value) = simple(view, id) {
+            return Found::Value(value);
+        }
+        if self.path.len() >= limits::METADATA_DEPTH {
+            return Found::Value(Value::Elided("nested too deeply"));
+        }
+        if !self.active.insert(id) {
+            return Found::Value(Value::Elided("a cycle: it holds itself"));
+        }
+        let repeats = !self.seen.insert(id);
+        self.repeating += u32::from(repeats);
+        let found = self.container(id, section);
+        self.repeating -= u32::from(repeats);
+        self.active.remove(&id);
+        found
+    }
+
+    fn container(&mut self, id: NodeId, section: Section) -> Found {
+        let view = self.rebuilder.view;
+        if let Some(entries) = view.mapping(id) {
+            return self.dictionary(&entries, section);
+        }
+        if let Some(items) = view.sequence(id) {
+            return self.list(&items, section);
+        }
+        if let Some(found) = self.module(id, section) {
+            return found;
+        }
+        Found::Value(self.object(id, section))
+    }
+
+    fn dictionary(&mut self, entries: &[(NodeId, NodeId)], section: Section) -> Found {
+        let section = self.enter(entries, section);
+        let mut kept = Vec::new();
+        let mut tensors = Vec::new();
+        let mut only_tensors = !entries.is_empty();
+        for &(key, value) in entries {
+            let key = key_text(self.rebuilder.view, key);
+            let inner = self.section_of(&key, value, section);
+            self.path.push(key);
+            let found = self.find(value, inner);
+            let key = self.path.pop().unwrap_or_default();
+            match found {
+                Found::Value(value) => {
+                    only_tensors = false;
+                    kept.push((key, value));
+                }
+                // Scores and other tensors beside plain values are worth seeing there.
+                Found::Tensor(id) if matches!(inner, Section::Outer | Section::Other) => {
+                    tensors.push(kept.len());
+                    kept.push((key, Value::Tensor(id)));
+                }
+                Found::Tensor(_) | Found::Tensors => {}
+            }
+        }
+        if only_tensors { Found::Tensors } else { Found::Value(Value::Map(kept)) }
+    }
+
+    fn list(&mut self, items: &[NodeId], section: Section) -> Found {
+        let mut kept = Vec::with_capacity(items.len().min(1024));
+        let mut only_tensors = !items.is_empty();
+        for (index, &item) in items.iter().enumerate() {
+            self.path.push(index.to_string());
+            let found = self.find(item, section);
+            self.path.pop();
+            kept.push(match found {
+                Found::Value(value) => {
+                    only_tensors = false;
+                    value
+                }
+                Found::Tensor(id) => Value::Tensor(id),
+                Found::Tensors => Value::Elided("tensors"),
+            });
+        }
+        if only_tensors { Found::Tensors } else { Found::Value(Value::List(kept)) }
+    }
+
+    /// An object of a class without a meaning here: its attributes, or what it was made with.
+    pub(super) fn object(&mut self, id: NodeId, section: Section) -> Value {
+        let view = self.rebuilder.view;
+        let class = view.class(id).unwrap_or_else(|| "object".to_owned());
+        let mut fields = Vec::new();
+        let Some((call, known)) = view.call(id) else { return Value::Elided("not a value") };
+        let section = if section == Section::Outer { Section::Other } else { section };
+        if let Some(attributes) = view.attributes(id) {
+            for (key, value) in attributes {
+                let key = key_text(view, key);
+                self.field(key, value, section, &mut fields);
+            }
+        } else if let Some(state) = call.state {
+            self.field("state".to_owned(), state, section, &mut fields);
+        }
+        let made_with = if *known == Known::MakeObject { &[] } else { view.args(call) };
+        if !made_with.is_empty() {
+            self.field("args".to_owned(), call.args, section, &mut fields);
+        }
+        if let Some(keywords) = call.keywords {
+            self.field("kwargs".to_owned(), keywords, section, &mut fields);
+        }
+        if !call.items.is_empty() {
+            let items = call.items.clone();
+            self.path.push("items".to_owned());
+            if let Found::Value(value) = self.list(&items, section) {
+                fields.push(("items".to_owned(), value));
+            }
+            self.path.pop();
+        }
+        Value::Object { class, fields }
+    }
+
+    fn field(&mut self, key: String, value: NodeId, section: Section, fields: &mut Vec<(String, Value)>) {
+        self.path.push(key);
+        let found = self.find(value, section);
+        let key = self.path.pop().unwrap_or_default();
+        match found {
+            Found::Value(value) => fields.push((key, value)),
+            Found::Tensor(id) => fields.push((key, Value::Tensor(id))),
+            Found::Tensors => {}
+        }
+    }
+
+    /// What a dictionary is for, seen from inside.
+    fn enter(&mut self, entries: &[(NodeId, NodeId)], section: Section) -> Section {
+        let view = self.rebuilder.view;
+        let has = |key: &str| view.entry(entries, key).is_some();
+        match section {
+            Section::Outer | Section::Model { base: None } if has("param_groups") && has("state") => {
+                Section::Optimizer
+            }
+            Section::Outer | Section::Model { base: None } => {
+                let tensors = entries.iter().filter(|(_, value)| view.is_tensor(*value)).count();
+                let nested = entries
+                    .iter()
+                    .filter(|(key, value)| {
+                        // Such a key leads to a part of its own.
+                        view.graph.text(*key).is_some_and(|key| !is_model_word(key))
+                            && view.mapping(*value).is_some()
+                    })
+                    .count();
+                let all = entries.len();
+                let named_model = matches!(section, Section::Model { .. });
+                let is_state_dict =
+                    tensors > 0 && tensors * 2 >= all || named_model && all > 0 && tensors + nested == all;
+                let expected = named_model
+                    || self.path.is_empty()
+                    || entries.iter().any(|(key, _)| view.graph.text(*key).is_some_and(is_parameter_name));
+                if is_state_dict && expected {
+                    self.found_model = true;
+                    Section::Model { base: Some(self.path.len()) }
+                } else if is_state_dict {
+                    Section::Other
+                } else {
+                    Section::Outer
+                }
+            }
+            decided => decided,
+        }
+    }
+
+    /// What the value of a key is for.
+    fn section_of(&self, key: &str, value: NodeId, around: Section) -> Section {
+        if around != Section::Outer {
+            return around;
+        }
+        if self.rebuilder.view.is_tensor(value) {
+            return Section::Other;
+        }
+        let words: Vec<&str> = key.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+        let any =
+            |known: &[&str]| words.iter().any(|word| known.contains(&word.to_ascii_lowercase().as_str()));
+        if any(&["optimizer", "optimizers", "optim", "optimiser", "opt"]) {
+            Section::Optimizer
+        } else if any(&["ema", "swa", "averaged", "shadow"]) {
+            Section::Ema
+        } else if any(&[
+            "scheduler",
+            "schedulers",
+            "scaler",
+            "rng",
+            "random",
+            "callbacks",
+            "loops",
+            "metrics",
+            "history",
+            "args",
+            "hparams",
+            "config",
+            "hyper",
+            "loss",
+            "losses",
+        ]) {
+            Section::Other
+        } else if is_model_word(key) {
+            Section::Model { base: None }
+        } else {
+            Section::Outer
+        }
+    }
+
+    /// Names a tensor by the keys that lead to it.
+    fn tensor(&mut self, made: Rebuilt, section: Section) -> Found {
+        let name = self.path.join(".");
+        let key = self.path.last().cloned().unwrap_or_default();
+        let declared = made.declared;
+        let (role, layer) = match section {
+            Section::Model { base } => {
+                let inside =
+                    self.path.get(base.unwrap_or(self.path.len().saturating_sub(1))..).unwrap_or_default();
+                let inside = inside.join(".");
+                let role = match declared {
+                    Some(Declared::Buffer) => TensorRole::Buffer,
+                    Some(Declared::Parameter) => TensorRole::Parameter,
+                    None => role_by_name(&key, &made.dtype),
+                };
+                (role, inside.rsplit_once('.').map(|(layer, _)| layer.to_owned()).unwrap_or_default())
+            }
+            Section::Ema => {
+                (TensorRole::Ema, key.rsplit_once('.').map(|(layer, _)| layer.to_owned()).unwrap_or_default())
+            }
+            Section::Optimizer => (TensorRole::Optimizer, String::new()),
+            Section::Other => (TensorRole::Other, String::new()),
+            Section::Outer => (TensorRole::Unknown, String::new()),
+        };
+        let trainable = match (role, declared) {
+            (TensorRole::Parameter, Some(Declared::Parameter)) => made.requires_grad,
+            _ => None,
+        };
+        let naming = Naming { name, path: self.path.clone(), stored_name: None, layer, role, trainable };
+        self.add(made, naming)
+    }
+
+    /// Adds a tensor and its parts to the catalogue.
+    pub(super) fn add(&mut self, mut made: Rebuilt, naming: Naming) -> Found {
+        let parts = std::mem::take(&mut made.parts);
+        let around = naming.clone();
+        let Some(id) = self.catalogue.add(made, naming, &self.rebuilder.storages) else {
+            if self.catalogue.problems.last().is_none_or(|problem| problem.code != "too-many") {
+                let text = format!("more than {} tensors; the rest is not listed", limits::TENSORS);
+                self.catalogue.problems.push(Problem::error("too-many", text));
+            }
+            return Found::Value(Value::Elided("more tensors than are kept"));
+        };
+        for (part, node) in parts {
+            if let Some(mut made) = self.rebuilder.tensor(node) {
+                made.parts.clear();
+                let mut naming = around.clone();
+                naming.name =
+                    if naming.name.is_empty() { part.to_owned() } else { format!("{}.{part}", naming.name) };
+                naming.path.push(part.to_owned());
+                naming.stored_name = None;
+                naming.role = TensorRole::Other;
+                naming.trainable = None;
+                self.catalogue.add(made, naming, &self.rebuilder.storages);
+            }
+        }
+        Found::Tensor(id)
+    }
+
+    /// Whether a node is a plain `None`.
+    pub(super) fn is_none(&self, id: NodeId) -> bool {
+        self.rebuilder.view.graph.node(id) == Node::None
+    }
+
+    /// Marks a node as being walked; `false` when it is already.
+    pub(super) fn activate(&mut self, id: NodeId) -> bool {
+        self.active.insert(id)
+    }
+
+    /// Ends what [`Self::activate`] began.
+    pub(super) fn deactivate(&mut self, id: NodeId) {
+        self.active.remove(&id);
+    }
+}
+
+/// Keys under which training scripts store a model.
+fn is_model_word(key: &str) -> bool {
+    matches!(
+        key.to_ascii_lowercase().as_str(),
+        "state_dict"
+            | "model"
+            | "model_state_dict"
+            | "model_state"
+            | "model_dict"
+            | "modelstate"
+            | "module"
+            | "net"
+            | "network"
+            | "weights"
+            | "params"
+            | "parameters"
+            | "generator"
+            | "discriminator"
+            | "teacher"
+            | "student"
+            | "encoder"
+            | "decoder"
+            | "backbone"
+            | "net_state_dict"
+            | "network_state_dict"
+            | "model_weights"
+    ) || key.to_ascii_lowercase().ends_with("model_state_dict")
+}
+
+/// Whether a key looks like a parameter of a module: a dotted path or a usual last part.
+fn is_parameter_name(key: &str) -> bool {
+    let last = key.rsplit('.').next().unwrap_or(key);
+    matches!(last, "weight" | "bias" | "kernel" | "running_mean") || last.starts_with("weight_")
+}

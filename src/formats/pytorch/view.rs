@@ -1,0 +1,195 @@
+//! A pickle graph with the meaning of its names.
+//!
+//! Answers small questions about one node: which class, which entries, which sizes. Makes no tensors.
+
+use super::names::Known;
+use crate::formats::containers::pickle::{Call, Content, Graph, Node, NodeId, Parsed};
+use crate::model::ReadError;
+use crate::raw::ByteSource;
+
+/// One unpickled stream.
+pub struct View {
+    /// Its values.
+    pub graph: Graph,
+    /// The value that it stands for.
+    pub root: NodeId,
+    /// What was parsed; ranges of the graph lie in it.
+    pub source: ByteSource,
+    known: Vec<Known>,
+}
+
+impl View {
+    /// Looks up every name once.
+    pub fn new(parsed: Parsed, source: ByteSource) -> Self {
+        let known = parsed.graph.globals().iter().map(Known::of).collect();
+        Self { graph: parsed.graph, root: parsed.root, source, known }
+    }
+
+    /// Whether any name of torch is imported.
+    pub fn mentions_torch(&self) -> bool {
+        self.graph.globals().iter().any(|global| global.module.split('.').next() == Some("torch"))
+    }
+
+    /// What a global node stands for.
+    pub fn known(&self, id: NodeId) -> &Known {
+        self.graph.global_index(id).and_then(|index| self.known.get(index)).unwrap_or(&Known::Unknown)
+    }
+
+    /// A call and what is called.
+    pub fn call(&self, id: NodeId) -> Option<(&Call, &Known)> {
+        let call = self.graph.call(id)?;
+        Some((call, self.known(call.callable)))
+    }
+
+    /// Whether the node is a tensor or an array.
+    pub fn is_tensor(&self, id: NodeId) -> bool {
+        self.call(id).is_some_and(|(_, known)| known.makes_tensor())
+    }
+
+    /// Positional arguments of a call.
+    pub fn args(&self, call: &Call) -> &[NodeId] {
+        self.graph.items(call.args).unwrap_or_default()
+    }
+
+    /// The class of an object, `module.name`; for anything else what would have been called.
+    pub fn class(&self, id: NodeId) -> Option<String> {
+        let (call, known) = self.call(id)?;
+        let class = match known {
+            Known::MakeObject => *self.args(call).first()?,
+            _ => call.callable,
+        };
+        self.class_name(class)
+    }
+
+    /// The name of a class: a global, or one whose source a legacy file carries.
+    pub fn class_name(&self, id: NodeId) -> Option<String> {
+        match self.graph.node(id) {
+            Node::Global(_) => self.graph.global(id).map(|global| global.full_name()),
+            // ('module', class, source file, source text)
+            Node::Persistent(inner) => {
+                let &class = self.graph.tuple(inner)?.get(1)?;
+                self.graph.global(class).map(|global| global.full_name())
+            }
+            _ => None,
+        }
+    }
+
+    /// Keys and values of a dictionary or of a known kind of one; `None` for anything else.
+    pub fn mapping(&self, id: NodeId) -> Option<Vec<(NodeId, NodeId)>> {
+        let mut found = Vec::new();
+        if let Some(entries) = self.graph.entries(id) {
+            pairs(entries, &mut found);
+            return Some(found);
+        }
+        let (call, known) = self.call(id)?;
+        if *known != Known::Mapping && call.entries.is_empty() {
+            return None;
+        }
+        if *known == Known::Mapping {
+            for &arg in self.args(call) {
+                if let Some(entries) = self.graph.entries(arg) {
+                    pairs(entries, &mut found);
+                } else if let Some(items) = self.graph.items(arg) {
+                    for &item in items {
+                        if let Some(&[key, value]) = self.graph.items(item) {
+                            found.push((key, value));
+                        }
+                    }
+                }
+            }
+        }
+        pairs(&call.entries, &mut found);
+        Some(found)
+    }
+
+    /// Items of a list, tuple or set, or of a known kind of one; `None` for anything else.
+    pub fn sequence(&self, id: NodeId) -> Option<Vec<NodeId>> {
+        if let Some(items) = self.graph.items(id) {
+            return Some(items.to_vec());
+        }
+        let (call, known) = self.call(id)?;
+        if !matches!(known, Known::Sequence | Known::Size) {
+            return None;
+        }
+        let mut found = Vec::new();
+        if let Some(items) = self.args(call).first().and_then(|&arg| self.graph.items(arg)) {
+            found.extend_from_slice(items);
+        }
+        found.extend_from_slice(&call.items);
+        Some(found)
+    }
+
+    /// An object's attributes: its state, where that is a dictionary (or one with slots beside it).
+    pub fn attributes(&self, id: NodeId) -> Option<Vec<(NodeId, NodeId)>> {
+        let state = self.graph.call(id)?.state?;
+        if let Some(found) = self.mapping(state) {
+            return Some(found);
+        }
+        let &[first, second] = self.graph.tuple(state)? else { return None };
+        let mut found = self.mapping(first).unwrap_or_default();
+        found.extend(self.mapping(second).unwrap_or_default());
+        (!found.is_empty()).then_some(found)
+    }
+
+    /// The value of a text key.
+    pub fn entry(&self, entries: &[(NodeId, NodeId)], key: &str) -> Option<NodeId> {
+        entries.iter().find(|(name, _)| self.graph.text(*name) == Some(key)).map(|&(_, value)| value)
+    }
+
+    /// The bytes of a byte string however it was written; text of `_codecs.encode` becomes what it encodes.
+    /// At most `limit` of text are decoded.
+    pub fn bytes(&self, id: NodeId, limit: u64) -> Option<Result<ByteSource, ReadError>> {
+        if let Some((call, known)) = self.call(id) {
+            let first = self.args(call).first().copied();
+            return match (known, first) {
+                (Known::Bytes, None) => Some(Ok(ByteSource::from_vec(Vec::new()))),
+                (Known::Bytes, Some(inner))
+                    if self.graph.call(inner).is_none_or(|call| call.callable != id) =>
+                {
+                    match self.graph.content(inner) {
+                        Some(Content::Held(_)) if self.graph.text(inner).is_some() => {
+                            Some(self.latin1(inner, limit))
+                        }
+                        Some(_) => self.graph.content_source(inner, &self.source),
+                        None => {
+                            // bytearray(_codecs.encode(…)): one level, so that a cycle cannot be followed.
+                            let call = self.graph.call(inner)?;
+                            (*self.known(call.callable) == Known::Encode)
+                                .then(|| self.args(call).first().map(|&text| self.latin1(text, limit)))
+                                .flatten()
+                        }
+                    }
+                }
+                (Known::Encode, Some(text)) => Some(self.latin1(text, limit)),
+                _ => None,
+            };
+        }
+        match self.graph.node(id) {
+            // Python 2 wrote arrays as `str`.
+            Node::Text(_) | Node::Blob(_) | Node::Range(_) => self.graph.content_source(id, &self.source),
+            _ => None,
+        }
+    }
+
+    /// Text whose characters are bytes.
+    fn latin1(&self, id: NodeId, limit: u64) -> Result<ByteSource, ReadError> {
+        let whole;
+        let held = match self.graph.content(id) {
+            Some(Content::Held(bytes)) => bytes,
+            Some(Content::Range(offset, len)) => {
+                whole = self.source.read_vec("text inside a pickle", offset, len, limit)?;
+                &whole
+            }
+            None => return Err(ReadError::unsupported("bytes in a pickle are neither bytes nor text")),
+        };
+        let text = String::from_utf8_lossy(held);
+        let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+        bytes
+            .map(ByteSource::from_vec)
+            .ok_or_else(|| ReadError::unsupported("text in a pickle that stands for bytes is not Latin-1"))
+    }
+}
+
+fn pairs(entries: &[NodeId], found: &mut Vec<(NodeId, NodeId)>) {
+    found.extend(entries.as_chunks::<2>().0.iter().map(|&[key, value]| (key, value)));
+}

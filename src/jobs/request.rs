@@ -1,0 +1,186 @@
+//! Everything that can run in the background, and what it brings.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::analysis::{Statistics, ValueTable};
+use crate::model::{Checkpoint, NodeId, TensorId};
+
+/// Identifies one opening of a checkpoint. Reloading makes a new one, so that late results of the old one find no home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CheckpointId(pub u64);
+
+/// What statistics are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// One tensor.
+    Tensor(TensorId),
+    /// All tensors below a group, tied ones once.
+    Group(NodeId),
+}
+
+/// Names the result of a statistics job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StatisticsKey {
+    /// Of which opening.
+    pub checkpoint: CheckpointId,
+    /// Of which of its parts.
+    pub subject: Subject,
+}
+
+/// What a job works for; a newer job for the same purpose replaces the older one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobKey {
+    /// Opening a checkpoint.
+    Open(CheckpointId),
+    /// Statistics of what is selected.
+    Statistics(StatisticsKey),
+}
+
+impl JobKey {
+    /// Whether a job for `self` makes one for `other` pointless: statistics follow the selection, which is one.
+    pub fn replaces(&self, other: &Self) -> bool {
+        self == other || matches!((self, other), (Self::Statistics(_), Self::Statistics(_)))
+    }
+
+    /// The opening it works for.
+    pub fn checkpoint(&self) -> CheckpointId {
+        match self {
+            Self::Open(id) => *id,
+            Self::Statistics(key) => key.checkpoint,
+        }
+    }
+}
+
+/// A checkpoint embedded in the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Example {
+    /// File name.
+    pub name: &'static str,
+    /// What it shows, in a few words.
+    pub about: &'static str,
+    /// The file.
+    pub bytes: &'static [u8],
+}
+
+/// The examples in the program.
+pub static EXAMPLES: &[Example] = &[Example {
+    name: "small_resnet.safetensors",
+    about: "A small convolutional network",
+    bytes: include_bytes!("../../assets/examples/small_resnet.safetensors"),
+}];
+
+/// Work for the background.
+#[derive(Debug, Clone)]
+pub enum JobRequest {
+    /// Reads the catalogue of a file or folder.
+    Open {
+        /// For which place in the session.
+        id: CheckpointId,
+        /// What to open.
+        path: PathBuf,
+    },
+    /// Writes an embedded checkpoint to the temporary folder and opens it.
+    OpenExample {
+        /// For which place in the session.
+        id: CheckpointId,
+        /// Which one.
+        example: Example,
+    },
+    /// Statistics and value counts of one tensor or of many together.
+    Statistics {
+        /// Names the result.
+        key: StatisticsKey,
+        /// Read from here.
+        checkpoint: Arc<Checkpoint>,
+        /// Name of the tensor or group, for the status line.
+        label: String,
+    },
+}
+
+impl JobRequest {
+    /// What it works for.
+    pub fn key(&self) -> JobKey {
+        match self {
+            Self::Open { id, .. } | Self::OpenExample { id, .. } => JobKey::Open(*id),
+            Self::Statistics { key, .. } => JobKey::Statistics(*key),
+        }
+    }
+
+    /// What it does, for the status line.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Open { path, .. } => format!(
+                "Opening {}",
+                path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy())
+            ),
+            Self::OpenExample { example, .. } => format!("Opening {}", example.name),
+            Self::Statistics { label, .. } => format!("Statistics of {label}"),
+        }
+    }
+}
+
+/// Statistics and value counts, with what they leave out.
+#[derive(Debug, Clone, Default)]
+pub struct ValueSummary {
+    /// Moments, extremes, counts.
+    pub statistics: Statistics,
+    /// From which histograms and quantiles are made.
+    pub values: ValueTable,
+    /// Tensors that were read.
+    pub tensors: u64,
+    /// Tensors that could not be read or have no numbers, as sentences; at most a few.
+    pub left_out: Vec<String>,
+}
+
+impl ValueSummary {
+    /// About how much memory it takes.
+    pub fn memory_bytes(&self) -> usize {
+        std::mem::size_of::<Self>() + self.values.buckets.len() * std::mem::size_of::<(f64, f64, u64)>()
+    }
+}
+
+/// What a job brought.
+#[derive(Debug, Clone)]
+pub enum JobOutput {
+    /// The catalogue.
+    Opened(Arc<Checkpoint>),
+    /// Statistics and value counts.
+    Summarised(Arc<ValueSummary>),
+}
+
+/// Why a job failed: what, why, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobError {
+    /// What went wrong and why, as sentences for people.
+    pub message: String,
+    /// What to do about it, where that is known.
+    pub advice: Option<String>,
+}
+
+impl JobError {
+    /// A failure with these words.
+    pub fn new(message: impl Into<String>, advice: Option<&str>) -> Self {
+        Self { message: message.into(), advice: advice.map(str::to_owned) }
+    }
+}
+
+/// How a job ended.
+#[derive(Debug, Clone)]
+pub enum JobOutcome {
+    /// With a result.
+    Finished(JobOutput),
+    /// With a reason.
+    Failed(JobError),
+    /// Because someone asked it to stop, or a newer job replaced it.
+    Cancelled,
+}
+
+/// News of a job.
+#[derive(Debug, Clone)]
+pub struct JobEvent {
+    /// What it worked for.
+    pub key: JobKey,
+    /// How it ended.
+    pub outcome: JobOutcome,
+}

@@ -1,0 +1,253 @@
+//! Everything a user can do, each with its label, tooltip and shortcut.
+//!
+//! Menus, keys and buttons all send a [`Command`]; only [`super::apply`] carries one out. Shortcuts are
+//! a type of our own, so that this layer knows no window.
+
+use std::path::PathBuf;
+
+use super::settings::ThemeChoice;
+use super::tree::TreeChange;
+use crate::jobs::{CheckpointId, JobEvent, JobKey, StatisticsKey};
+
+/// A page of the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Page {
+    /// Tree and inspector.
+    #[default]
+    Explore,
+    /// Everything that is not a tensor.
+    Metadata,
+}
+
+impl Page {
+    /// All pages, in the order of the control and of the keys Ctrl+1, Ctrl+2, ….
+    pub const ALL: [Page; 2] = [Page::Explore, Page::Metadata];
+
+    /// Its name.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Explore => "Explore",
+            Self::Metadata => "Metadata",
+        }
+    }
+}
+
+/// Something a user can do, or that happened outside.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Asks for a file.
+    OpenFile,
+    /// Asks for a folder.
+    OpenFolder,
+    /// Opens paths.
+    OpenPaths(Vec<PathBuf>),
+    /// Opens an embedded example.
+    OpenExample(usize),
+    /// Changes the text of the dialog that stands in for a native one.
+    EditPath(String),
+    /// Closes that dialog.
+    ClosePathDialog,
+    /// Closes a checkpoint.
+    Close(CheckpointId),
+    /// Closes the one that is shown.
+    CloseCurrent,
+    /// Reads a checkpoint again.
+    Reload(CheckpointId),
+    /// Reads the shown one again.
+    ReloadCurrent,
+    /// Shows a checkpoint.
+    Show(CheckpointId),
+    /// Shows a page.
+    ShowPage(Page),
+    /// Changes rows or selection of a tree.
+    Tree(CheckpointId, TreeChange),
+    /// The same, for the one that is shown.
+    TreeCurrent(TreeChange),
+    /// Asks for statistics, also after a failure or for a large group.
+    Summarise(StatisticsKey),
+    /// Stops a job.
+    Cancel(JobKey),
+    /// Puts text into the clipboard; `what` names it.
+    Copy {
+        /// What it is, such as `name`.
+        what: &'static str,
+        /// The text.
+        text: String,
+    },
+    /// Copies the full name of what is selected.
+    CopySelectedName,
+    /// Puts the cursor into the filter.
+    FocusFilter,
+    /// Chooses the colours.
+    SetTheme(ThemeChoice),
+    /// Enlarges everything.
+    ZoomIn,
+    /// Makes everything smaller.
+    ZoomOut,
+    /// Back to the size the desktop asks for.
+    ZoomReset,
+    /// Sets the bins of histograms.
+    SetHistogramBins(usize),
+    /// Sets the scale of counts in histograms.
+    SetHistogramLog(bool),
+    /// Forgets the recent files.
+    ClearRecents,
+    /// Shows or hides what the program is.
+    ShowAbout(bool),
+    /// Removes the notice in the status line.
+    DismissNotice,
+    /// Ends the program.
+    Quit,
+    /// A job ended.
+    JobEnded(JobEvent),
+    /// The file of an opening changed on disk.
+    FileChanged(CheckpointId),
+    /// Whether native dialogs work was found out.
+    DialogsChecked(bool),
+}
+
+/// A key with its modifiers. `command` is Ctrl, or ⌘ on a Mac.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shortcut {
+    /// Ctrl or ⌘.
+    pub command: bool,
+    /// Shift.
+    pub shift: bool,
+    /// Name of the key, as egui spells it.
+    pub key: &'static str,
+}
+
+impl Shortcut {
+    const fn command(key: &'static str) -> Option<Self> {
+        Some(Self { command: true, shift: false, key })
+    }
+
+    /// For menus: `Ctrl+Shift+O`.
+    pub fn text(self) -> String {
+        let key = match self.key {
+            "Plus" => "+",
+            "Minus" => "−",
+            key => key,
+        };
+        let modifier = match (self.command, cfg!(target_os = "macos")) {
+            (false, _) => "",
+            (true, false) => "Ctrl+",
+            (true, true) => "⌘",
+        };
+        format!("{modifier}{}{key}", if self.shift { "Shift+" } else { "" })
+    }
+}
+
+impl Command {
+    /// The commands that have keys, for the key handler and the list of shortcuts.
+    pub fn with_shortcuts() -> Vec<Command> {
+        let mut commands = vec![
+            Self::OpenFile,
+            Self::OpenFolder,
+            Self::CloseCurrent,
+            Self::ReloadCurrent,
+            Self::FocusFilter,
+            Self::ZoomIn,
+            Self::ZoomOut,
+            Self::ZoomReset,
+            Self::TreeCurrent(TreeChange::ExpandAll),
+            Self::TreeCurrent(TreeChange::CollapseAll),
+            Self::Quit,
+        ];
+        commands.extend(Page::ALL.map(Self::ShowPage));
+        commands
+    }
+
+    /// What menus and buttons call it. `…` where it asks for more.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::OpenFile => "Open file…",
+            Self::OpenFolder => "Open folder…",
+            Self::OpenPaths(_) => "Open",
+            Self::OpenExample(_) => "Open example",
+            Self::EditPath(_) => "Edit path",
+            Self::ClosePathDialog | Self::Cancel(_) => "Cancel",
+            Self::Close(_) | Self::CloseCurrent => "Close",
+            Self::Reload(_) | Self::ReloadCurrent => "Reload",
+            Self::Show(_) => "Show",
+            Self::ShowPage(page) => page.label(),
+            Self::Tree(_, change) | Self::TreeCurrent(change) => match change {
+                TreeChange::ExpandAll => "Expand all",
+                TreeChange::CollapseAll => "Collapse all",
+                TreeChange::ExpandTo(1) => "Expand one level",
+                TreeChange::ExpandTo(_) => "Expand two levels",
+                TreeChange::Select(None) => "Show checkpoint summary",
+                _ => "Change tree",
+            },
+            Self::Summarise(_) => "Compute statistics",
+            Self::Copy { .. } => "Copy",
+            Self::CopySelectedName => "Copy name",
+            Self::FocusFilter => "Filter names",
+            Self::SetTheme(ThemeChoice::System) => "Follow system",
+            Self::SetTheme(ThemeChoice::Dark) => "Dark",
+            Self::SetTheme(ThemeChoice::Light) => "Light",
+            Self::ZoomIn => "Zoom in",
+            Self::ZoomOut => "Zoom out",
+            Self::ZoomReset => "Actual size",
+            Self::SetHistogramBins(_) => "Bins",
+            Self::SetHistogramLog(_) => "Logarithmic counts",
+            Self::ClearRecents => "Clear recent files",
+            Self::ShowAbout(_) => "About Ckptscope",
+            Self::DismissNotice => "Dismiss",
+            Self::Quit => "Quit",
+            Self::JobEnded(_) | Self::FileChanged(_) | Self::DialogsChecked(_) => "",
+        }
+    }
+
+    /// What it does, for hovering; empty where the label says it all.
+    pub fn tooltip(&self) -> &'static str {
+        match self {
+            Self::OpenFile => "Open a PyTorch, Keras, TensorFlow or safetensors file",
+            Self::OpenFolder => "Open a SavedModel, a sharded set or a distributed checkpoint",
+            Self::Reload(_) | Self::ReloadCurrent => "Read the file again, keeping what is open and selected",
+            Self::Close(_) | Self::CloseCurrent => "Close the checkpoint; the file stays as it is",
+            Self::FocusFilter => "Show only tensors whose name contains a text, fits a * pattern or a /regex/",
+            _ => "",
+        }
+    }
+
+    /// Its key.
+    pub fn shortcut(&self) -> Option<Shortcut> {
+        match self {
+            Self::OpenFile => Shortcut::command("O"),
+            Self::OpenFolder => Some(Shortcut { command: true, shift: true, key: "O" }),
+            Self::CloseCurrent => Shortcut::command("W"),
+            Self::ReloadCurrent => Shortcut::command("R"),
+            Self::FocusFilter => Shortcut::command("K"),
+            Self::ZoomIn => Shortcut::command("Plus"),
+            Self::ZoomOut => Shortcut::command("Minus"),
+            Self::ZoomReset => Shortcut::command("0"),
+            Self::ShowPage(Page::Explore) => Shortcut::command("1"),
+            Self::ShowPage(Page::Metadata) => Shortcut::command("2"),
+            Self::TreeCurrent(TreeChange::ExpandAll) => {
+                Some(Shortcut { command: true, shift: true, key: "E" })
+            }
+            Self::TreeCurrent(TreeChange::CollapseAll) => {
+                Some(Shortcut { command: true, shift: true, key: "W" })
+            }
+            Self::Quit => Shortcut::command("Q"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_commands_share_a_shortcut() {
+        let mut seen = std::collections::HashMap::new();
+        for command in Command::with_shortcuts() {
+            let shortcut = command.shortcut().unwrap_or_else(|| panic!("{} has no key", command.label()));
+            if let Some(other) = seen.insert(shortcut, command.label()) {
+                panic!("{} and {other} share {}", command.label(), shortcut.text());
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Opening reads the catalogue, never the values: counted in bytes, on files of 4 GiB that are holes on disk.
+
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+use crate::support::open;
+
+const GIB_4: u64 = 4 << 30;
+
+/// Bytes that this thread asked the system for so far.
+#[cfg(target_os = "linux")]
+fn bytes_read() -> u64 {
+    let counters = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+    counters.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}
+
+/// A safetensors file of `tensors` equal tensors of together `data` bytes, none of them written.
+fn sparse_safetensors(path: &Path, tensors: u64, data: u64) {
+    let each = data / tensors;
+    let entries: Vec<String> = (0..tensors)
+        .map(|i| {
+            let (begin, end) = (i * each, (i + 1) * each);
+            format!(
+                r#""layers.{i}.weight":{{"dtype":"F32","shape":[{}],"data_offsets":[{begin},{end}]}}"#,
+                each / 4
+            )
+        })
+        .collect();
+    let header = format!("{{{}}}", entries.join(","));
+    let mut file = std::fs::File::create(path).unwrap();
+    file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
+    file.write_all(header.as_bytes()).unwrap();
+    file.set_len(8 + header.len() as u64 + each * tensors).unwrap();
+}
+
+/// A pickled `{"weight": FloatTensor of n elements}`, as torch writes it.
+fn state_dict_pickle(elements: u64) -> Vec<u8> {
+    let text = |text: &str| {
+        [b"X".as_slice(), &u32::try_from(text.len()).unwrap().to_le_bytes(), text.as_bytes()].concat()
+    };
+    let long = [b"\x8a\x08".as_slice(), &elements.to_le_bytes()].concat();
+    [
+        b"\x80\x02}".to_vec(),
+        text("weight"),
+        b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec(),
+        text("storage"),
+        b"ctorch\nFloatStorage\n".to_vec(),
+        text("0"),
+        text("cpu"),
+        long.clone(),
+        b"tQK\x00".to_vec(),
+        long,
+        b"\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtRs.".to_vec(),
+    ]
+    .concat()
+}
+
+/// A stored member's local header, with its sizes in the ZIP64 extra field. Checksums are 0, as
+/// `torch.serialization.set_crc32_options(False)` leaves them.
+fn local_header(name: &str, size: u64) -> Vec<u8> {
+    let extra = [&[1, 0, 16, 0], size.to_le_bytes().as_slice(), &size.to_le_bytes()].concat();
+    let mut header = b"PK\x03\x04\x2d\x00\x00\x00\x00\x00\x00\x00\x00\x00".to_vec();
+    header.extend([0; 4]);
+    header.extend([0xff; 8]);
+    header.extend((name.len() as u16).to_le_bytes());
+    header.extend((extra.len() as u16).to_le_bytes());
+    header.extend(name.as_bytes());
+    header.extend(extra);
+    header
+}
+
+fn central_header(name: &str, size: u64, offset: u64) -> Vec<u8> {
+    let extra =
+        [&[1, 0, 24, 0], size.to_le_bytes().as_slice(), &size.to_le_bytes(), &offset.to_le_bytes()].concat();
+    let mut header = b"PK\x01\x02\x2d\x00\x2d\x00\x00\x00\x00\x00\x00\x00\x00\x00".to_vec();
+    header.extend([0; 4]);
+    header.extend([0xff; 8]);
+    header.extend((name.len() as u16).to_le_bytes());
+    header.extend((extra.len() as u16).to_le_bytes());
+    header.extend([0; 10]); // no comment, first disk, no attributes
+    header.extend([0xff; 4]);
+    header.extend(name.as_bytes());
+    header.extend(extra);
+    header
+}
+
+/// A torch archive with one tensor of `data` bytes, none of them written.
+fn sparse_torch(path: &Path, data: u64) {
+    let pickle = state_dict_pickle(data / 4);
+    let mut file = std::fs::File::create(path).unwrap();
+    let mut directory = Vec::new();
+    let members: [(&str, Option<&[u8]>, u64); 3] = [
+        ("archive/data.pkl", Some(&pickle), pickle.len() as u64),
+        ("archive/version", Some(b"3\n"), 2),
+        ("archive/data/0", None, data),
+    ];
+    for (name, content, size) in members {
+        let offset = file.stream_position().unwrap();
+        file.write_all(&local_header(name, size)).unwrap();
+        match content {
+            Some(content) => file.write_all(content).unwrap(),
+            None => drop(file.seek(SeekFrom::Current(size.cast_signed())).unwrap()),
+        }
+        directory.extend(central_header(name, size, offset));
+    }
+    let start = file.stream_position().unwrap();
+    let mut end = directory.clone();
+    let count = members.len() as u64;
+    // ZIP64 end of the directory, its locator, and the old end that points to both.
+    end.extend(b"PK\x06\x06");
+    end.extend(44u64.to_le_bytes());
+    end.extend([0x2d, 0, 0x2d, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    for number in [count, count, directory.len() as u64, start] {
+        end.extend(number.to_le_bytes());
+    }
+    end.extend(b"PK\x06\x07\0\0\0\0");
+    end.extend((start + directory.len() as u64).to_le_bytes());
+    end.extend(1u32.to_le_bytes());
+    end.extend(b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0");
+    file.write_all(&end).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn opening_4_gib_of_safetensors_reads_only_the_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.safetensors");
+    sparse_safetensors(&path, 300, GIB_4);
+    let before = bytes_read();
+    let checkpoint = open(&path).unwrap();
+    let used = bytes_read() - before;
+    assert_eq!(checkpoint.tensors().len(), 300);
+    assert!(used < 1 << 20, "{used} bytes read");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn opening_4_gib_of_pytorch_reads_only_the_pickle() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.pt");
+    sparse_torch(&path, GIB_4);
+    let before = bytes_read();
+    let checkpoint = open(&path).unwrap();
+    let used = bytes_read() - before;
+    assert_eq!(checkpoint.totals().elements, GIB_4 / 4);
+    assert!(used < 1 << 20, "{used} bytes read");
+}
+
+#[test]
+fn a_small_archive_made_the_same_way_reads_as_zeros() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small.pt");
+    sparse_torch(&path, 4096);
+    let checkpoint = open(&path).unwrap();
+    let values = crate::support::bytes_of(&checkpoint, checkpoint.find("weight").unwrap()).unwrap();
+    assert_eq!(values, vec![0; 4096]);
+}
