@@ -4,6 +4,7 @@
 //! `values` reads. Nothing here reads tensor values, except the object graph, which TensorFlow saves as one.
 
 pub mod bundle;
+pub mod graph_def;
 pub mod object_graph;
 pub mod ordered_code;
 pub mod saved_model;
@@ -15,6 +16,7 @@ pub mod variables;
 use std::path::{Path, PathBuf};
 
 use self::bundle::Bundle;
+use self::graph_def::GraphFile;
 use self::object_graph::{GRAPH_KEY, Graph, VALUE_SUFFIX};
 use self::saved_model::SavedModel;
 use self::values::{Location, Reader, strings};
@@ -35,6 +37,10 @@ enum Layout {
     State(PathBuf),
     /// A `saved_model.pb`.
     SavedModel(PathBuf),
+    /// A `GraphDef`.
+    Graph,
+    /// A `MetaGraphDef`.
+    MetaGraph,
 }
 
 /// String tensors up to this many elements and bytes are shown in the metadata.
@@ -64,6 +70,7 @@ impl Format for TensorFlow {
                 open_checkpoint(&prefix, problem)
             }
             Some(Layout::SavedModel(path)) => open_saved_model(&path),
+            Some(layout @ (Layout::Graph | Layout::MetaGraph)) => open_graph(probe, &layout),
             None => Err(ReadError::unsupported("this is not a TensorFlow checkpoint")),
         }
     }
@@ -98,6 +105,12 @@ fn layout(probe: &Probe) -> Option<Layout> {
     }
     if saved_model::looks_like(probe.head()) {
         return Some(Layout::SavedModel(path.to_owned()));
+    }
+    if graph_def::looks_like_graph(probe.head()) {
+        return Some(Layout::Graph);
+    }
+    if graph_def::looks_like_meta_graph(source, probe.head()) {
+        return Some(Layout::MetaGraph);
     }
     let tail = source.read_up_to("the end of the file", source.len().saturating_sub(8), 8).ok()?;
     let name = probe.file_name();
@@ -170,6 +183,25 @@ fn open_saved_model(path: &Path) -> Result<CheckpointParts, ReadError> {
     parts.file_bytes += saved.file_bytes;
     parts.problems.extend(saved.problems);
     Ok(parts)
+}
+
+fn open_graph(probe: &Probe, layout: &Layout) -> Result<CheckpointParts, ReadError> {
+    let source = probe.source().ok_or_else(|| ReadError::unsupported("not a file"))?;
+    let (format, graph) = match layout {
+        Layout::MetaGraph => ("tf-meta-graph", GraphFile::open_meta(source)?),
+        _ => ("tf-graph", GraphFile::open(source)?),
+    };
+    Ok(CheckpointParts {
+        format,
+        framework: None,
+        tensors: graph.tensors,
+        layers: Vec::new(),
+        metadata: Value::Map(graph.metadata),
+        problems: graph.problems,
+        file_bytes: source.len(),
+        counts_known: graph.counts_known,
+        reader: Box::new(Reader { locations: graph.locations }),
+    })
 }
 
 fn catalogue(
