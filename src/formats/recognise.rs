@@ -33,7 +33,7 @@ pub fn looks_like(probe: &Probe) -> String {
     let tail =
         source.read_up_to("the end of the file", source.len().saturating_sub(8), 8).unwrap_or_default();
     if sstable::has_magic(&tail) {
-        return "a TensorFlow table that is not named .index; a checkpoint of TensorFlow 1's oldest format, or a renamed index".to_owned();
+        return "a sorted table as TensorFlow's .index files are; if it was renamed, give it back its name beside its .data files".to_owned();
     }
     if let Some(len) = safetensors_header(head)
         && source.len() < len.saturating_add(8)

@@ -230,7 +230,12 @@ pub struct TensorProto {
 impl TensorProto {
     /// Reads the message at a range of `source`.
     pub fn read(source: &ByteSource, offset: u64, len: u64) -> Result<Self, ReadError> {
-        let mut proto = Self::default();
+        Self::read_as(source, offset, len, 0)
+    }
+
+    /// The same for a message that may leave its dtype out: it is then the `DataType` given.
+    pub fn read_as(source: &ByteSource, offset: u64, len: u64, dtype: u64) -> Result<Self, ReadError> {
+        let mut proto = Self { dtype, ..Self::default() };
         let mut lists = Vec::new();
         for field in SourceFields::new(source, offset, len)? {
             let field = field?;
@@ -291,7 +296,7 @@ impl TensorProto {
     }
 
     /// Where the values are; `file` and `base` say where the proto's source begins.
-    fn locate(
+    pub fn locate(
         self,
         dtype: &Dtype,
         shape: &Shape,

@@ -10,6 +10,7 @@ pub mod ordered_code;
 pub mod saved_model;
 pub mod state_file;
 pub mod types;
+pub mod v1;
 pub mod values;
 pub mod variables;
 
@@ -33,6 +34,8 @@ pub struct TensorFlow;
 enum Layout {
     /// The prefix of a bundle.
     Bundle(PathBuf),
+    /// A V1 checkpoint.
+    V1(PathBuf),
     /// A state file, which names a prefix.
     State(PathBuf),
     /// A `saved_model.pb`.
@@ -65,9 +68,14 @@ impl Format for TensorFlow {
         progress.advance(0)?;
         match layout(probe) {
             Some(Layout::Bundle(prefix)) => open_checkpoint(&prefix, None),
+            Some(Layout::V1(path)) => open_v1(&path, None),
             Some(Layout::State(path)) => {
                 let (prefix, problem) = state_file::resolve(&path)?;
-                open_checkpoint(&prefix, problem)
+                if bundle::with_suffix(&prefix, ".index").is_file() {
+                    open_checkpoint(&prefix, problem)
+                } else {
+                    open_v1(&prefix, problem)
+                }
             }
             Some(Layout::SavedModel(path)) => open_saved_model(&path),
             Some(layout @ (Layout::Graph | Layout::MetaGraph)) => open_graph(probe, &layout),
@@ -115,6 +123,9 @@ fn layout(probe: &Probe) -> Option<Layout> {
     let tail = source.read_up_to("the end of the file", source.len().saturating_sub(8), 8).ok()?;
     let name = probe.file_name();
     if sstable::has_magic(&tail) {
+        if v1::is_v1(source) {
+            return Some(Layout::V1(path.to_owned()));
+        }
         return name.strip_suffix(".index").map(|prefix| Layout::Bundle(path.with_file_name(prefix)));
     }
     // A data file is nothing but tensor bytes: only its name and the index beside it tell what it is.
@@ -150,6 +161,13 @@ fn open_checkpoint(prefix: &Path, problem: Option<Problem>) -> Result<Checkpoint
         Value::Text(prefix.file_name().unwrap_or_default().to_string_lossy().into_owned()),
     ));
     let mut parts = catalogue("tf-checkpoint", bundle, None, metadata);
+    parts.problems.extend(problem);
+    Ok(parts)
+}
+
+fn open_v1(path: &Path, problem: Option<Problem>) -> Result<CheckpointParts, ReadError> {
+    let bundle = v1::open(&crate::raw::ByteSource::open(path)?)?;
+    let mut parts = catalogue("tf-checkpoint-v1", bundle, None, Vec::new());
     parts.problems.extend(problem);
     Ok(parts)
 }

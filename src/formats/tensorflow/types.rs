@@ -47,6 +47,11 @@ pub fn dtype(number: u64) -> Dtype {
     }
 }
 
+/// The `DataType` number of a dtype; 0 (invalid) for those that have none.
+pub fn number(of: &Dtype) -> u64 {
+    (1..=32).find(|&number| dtype(number) == *of).unwrap_or(0)
+}
+
 /// Units whose bytes are reversed in big-endian files: the parts of a complex number, else the element.
 pub fn swap_unit(dtype: &Dtype) -> u32 {
     let bytes = dtype.bits() / 8;

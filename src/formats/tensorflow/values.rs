@@ -47,6 +47,19 @@ pub enum Location {
     },
     /// Bytes in memory, little-endian, whose elements repeat as needed (graph constants).
     Memory(Vec<u8>),
+    /// An entry of a V1 checkpoint, whose block must be unpacked to read it.
+    TableEntry {
+        /// The whole table.
+        source: ByteSource,
+        /// Where its block begins.
+        block: u64,
+        /// Its key there.
+        key: Vec<u8>,
+        /// Type of the elements.
+        dtype: Dtype,
+        /// Dimensions.
+        shape: Shape,
+    },
     /// Not readable; the text says why.
     Unreadable(String),
 }
@@ -133,6 +146,10 @@ impl Location {
                     }
                 }
                 Ok(())
+            }
+            // What it unpacks to is never an entry of a table again.
+            Self::TableEntry { source, block, key, dtype, shape } => {
+                super::v1::unpack(source, *block, key, dtype, shape)?.read(progress, sink)
             }
             Self::Unreadable(reason) => Err(ReadError::unsupported(reason.clone())),
         }

@@ -415,19 +415,17 @@ impl Layers {
                     layers.push(layer_info(evidence, id, path, segments));
                 }
             }
-            for (name, child) in ordered_children(graph, id).into_iter().rev() {
-                if matches!(name, "keras_api" | "optimizer" | "variables" | "trainable_variables") {
-                    continue;
-                }
-                if seen.insert(child) {
-                    let mut keys = keys.clone();
-                    // Paths only matter for layers, and those do not hang deeper than this.
-                    if keys.len() < crate::raw::limits::NESTING {
-                        keys.push(unescape(name));
-                        open.push((child, keys, here.clone()));
-                    }
+            // An object under two names counts under its first; the last pushed is the first visited.
+            let mut inside = Vec::new();
+            for (name, child) in ordered_children(graph, id) {
+                let leaves = matches!(name, "keras_api" | "optimizer" | "variables" | "trainable_variables");
+                // Layers do not hang deeper than this.
+                if !leaves && keys.len() < crate::raw::limits::NESTING && seen.insert(child) {
+                    let keys = keys.iter().cloned().chain([unescape(name)]).collect();
+                    inside.push((child, keys, here.clone()));
                 }
             }
+            open.extend(inside.into_iter().rev());
         }
         layers
     }
@@ -488,7 +486,12 @@ fn layer_info(evidence: &Evidence<'_>, id: NodeId, path: String, segments: Vec<S
 fn output_shape(graph: &Graph, id: NodeId) -> Option<Vec<Option<u64>>> {
     let call = graph.child(id, "__call__")?;
     let Kind::Function(Some(name)) = &graph.node(call)?.kind else { return None };
-    graph.function_outputs.get(name).cloned()
+    // A call that was traced without any fixed dimension tells nothing.
+    graph
+        .function_outputs
+        .get(name)
+        .filter(|dims| dims.is_empty() || dims.iter().any(Option::is_some))
+        .cloned()
 }
 
 #[cfg(test)]
