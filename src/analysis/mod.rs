@@ -1,6 +1,7 @@
 //! Pure: values in, numbers out. No files, no progress, no logging.
 
 pub mod histogram;
+mod kernels;
 pub mod statistics;
 pub mod summary;
 

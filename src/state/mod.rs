@@ -4,7 +4,6 @@
 
 pub mod apply;
 pub mod command;
-pub mod filter;
 pub mod notices;
 pub mod session;
 pub mod settings;

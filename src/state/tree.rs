@@ -6,8 +6,7 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::filter::NameFilter;
-use crate::model::{Checkpoint, LayerTree, NodeId, TensorId, layer_tree::natural_cmp};
+use crate::model::{Checkpoint, LayerTree, NodeId, TensorId, filter::NameFilter, layer_tree::natural_cmp};
 
 /// Opening a checkpoint unfolds whole levels as long as about this many rows result: one screen.
 const ROWS_AT_FIRST: usize = 40;
@@ -264,7 +263,7 @@ impl TreeState {
         } else {
             match NameFilter::parse(&text) {
                 Ok(filter) => (Some(filter), None),
-                Err(error) => (None, Some(error.to_string())),
+                Err(error) => (None, Some(error)),
             }
         };
         self.filter_text = text;

@@ -1,1 +1,107 @@
-//! One file per visible thing.
+//! The window's views: they read state and send commands, and keep only passing state of their own.
+//!
+//! No view opens files, waits, or loops over tensor values.
+
+pub mod checkpoint_list;
+pub mod dialogs;
+pub mod explore;
+pub mod histogram;
+pub mod inspector;
+pub mod menu_bar;
+pub mod metadata;
+pub mod status_line;
+pub mod theme;
+pub mod tree_table;
+pub mod welcome;
+pub mod widgets;
+
+use std::cell::RefCell;
+
+use egui::{Frame, Margin, Panel};
+
+use crate::state::{AppState, Command, Page};
+use theme::Theme;
+
+/// Commands of one frame, in order.
+#[derive(Debug, Default)]
+pub struct CommandQueue(RefCell<Vec<Command>>);
+
+impl CommandQueue {
+    /// Adds one.
+    pub fn send(&self, command: Command) {
+        self.0.borrow_mut().push(command);
+    }
+
+    /// Takes all.
+    pub fn drain(&self) -> Vec<Command> {
+        std::mem::take(&mut *self.0.borrow_mut())
+    }
+}
+
+/// What every view gets.
+#[derive(Clone, Copy)]
+pub struct ViewContext<'a> {
+    /// What to show.
+    pub state: &'a AppState,
+    /// In which colours.
+    pub theme: &'a Theme,
+    /// Where wishes go.
+    pub commands: &'a CommandQueue,
+}
+
+/// All views, with their passing state.
+#[derive(Default)]
+pub struct Views {
+    tree_table: tree_table::TreeTable,
+    inspector: inspector::Inspector,
+    metadata: metadata::MetadataView,
+}
+
+impl Views {
+    /// Draws the whole window.
+    pub fn ui(&mut self, ui: &mut egui::Ui, ctx: &ViewContext<'_>) {
+        let theme = ctx.theme;
+        let bar = |margin| Frame::new().fill(theme.bar).inner_margin(margin);
+        Panel::top("top_bar")
+            .exact_size(theme::TOP_BAR_HEIGHT)
+            .resizable(false)
+            .frame(bar(Margin::symmetric(8, 0)))
+            .show(ui, |ui| menu_bar::menu_bar_ui(ui, ctx));
+        Panel::bottom("status_line")
+            .exact_size(theme::STATUS_HEIGHT)
+            .resizable(false)
+            .frame(bar(Margin::symmetric(12, 0)))
+            .show(ui, |ui| status_line::status_line_ui(ui, ctx));
+        if !ctx.state.session.entries.is_empty() {
+            Panel::left("checkpoints")
+                .default_size(216.0)
+                .size_range(160.0..=360.0)
+                .resizable(true)
+                .frame(Frame::new().fill(theme.panel))
+                .show(ui, |ui| checkpoint_list::checkpoint_list_ui(ui, ctx));
+        }
+        let page = Frame::new().fill(theme.window);
+        match (ctx.state.session.current(), ctx.state.page) {
+            (None, _) => {
+                egui::CentralPanel::default().frame(page).show(ui, |ui| welcome::welcome_ui(ui, ctx));
+            }
+            (Some(entry), page_kind) => {
+                let Some(checkpoint) = entry.checkpoint.value() else {
+                    egui::CentralPanel::default()
+                        .frame(page)
+                        .show(ui, |ui| explore::not_ready_ui(ui, ctx, entry));
+                    return;
+                };
+                match page_kind {
+                    Page::Explore => explore::explore_ui(self, ui, ctx, entry, checkpoint),
+                    Page::Metadata => {
+                        egui::CentralPanel::default()
+                            .frame(page)
+                            .show(ui, |ui| self.metadata.ui(ui, ctx, entry, checkpoint));
+                    }
+                }
+            }
+        }
+        dialogs::dialogs_ui(ui, ctx);
+    }
+}

@@ -41,15 +41,14 @@ pub struct ZipArchive {
 impl ZipArchive {
     /// Reads the directory.
     pub fn open(source: &ByteSource) -> Result<Self, ReadError> {
-        let archive =
-            zip::ZipArchive::new(SourceReader::new(source.clone())).map_err(|error| match error {
-                zip::result::ZipError::Io(error) => ReadError::Io(error),
-                other => ReadError::malformed(
-                    "the zip directory",
-                    source.len(),
-                    format!("{other}; the file may be cut off or an incomplete download"),
-                ),
-            })?;
+        let archive = read_directory(source).map_err(|error| match error {
+            zip::result::ZipError::Io(error) => ReadError::Io(error),
+            other => ReadError::malformed(
+                "the zip directory",
+                source.len(),
+                format!("{other}; the file may be cut off or an incomplete download"),
+            ),
+        })?;
         if archive.len() > limits::ZIP_ENTRIES {
             return Err(ReadError::OverLimit {
                 what: "the number of zip members".into(),
@@ -141,6 +140,14 @@ impl ZipArchive {
         }
         Ok(bytes)
     }
+}
+
+/// Reads the directory, first where the archive says that it is: left to search, the crate can take the second
+/// header for the first, when the first is exactly as long as the zip64 records behind the directory.
+fn read_directory(source: &ByteSource) -> zip::result::ZipResult<zip::ZipArchive<SourceReader>> {
+    let config = zip::read::Config { archive_offset: zip::read::ArchiveOffset::Known(0) };
+    zip::ZipArchive::with_config(config, SourceReader::new(source.clone()))
+        .or_else(|_| zip::ZipArchive::new(SourceReader::new(source.clone())))
 }
 
 /// Members that share bytes: a sign of a zip bomb or of an archive made to be read in two ways.

@@ -2,7 +2,7 @@
 //!
 //! The one place that touches the HDF5 library. [`walk`] lists a whole file once, within bounds; what the
 //! groups mean is for the formats above. Nothing outside the file is ever opened: external links, external
-//! storage and virtual datasets are refused. The library does not list soft links, so neither does this.
+//! storage and virtual datasets are refused. Soft links are counted and not followed.
 //!
 //! ```text
 //! [user block] superblock ─▶ root group ─▶ links ─▶ object headers ─┬▶ attributes
@@ -10,14 +10,14 @@
 //! ```
 //! Source: HDF5 File Format Specification 3.0, <https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html>.
 
+mod adapter;
 mod attributes;
 mod dataset;
 
 pub use dataset::Dataset;
 
 use std::collections::HashMap;
-
-use hdf5::FormatError;
+use std::sync::PoisonError;
 
 use crate::model::{Problem, Progress, ReadError, Value};
 use crate::raw::{ByteSource, limits};
@@ -126,7 +126,9 @@ impl Tree {
 
 /// Lists all groups and datasets. `in_file` says whether offsets in `source` are offsets in a file (not in memory).
 pub fn walk(source: &ByteSource, in_file: bool, progress: &Progress) -> Result<Tree, ReadError> {
-    let file = hdf5::File::from_source(SourceAdapter(source.clone())).map_err(|error| broken("/", &error))?;
+    let adapter = adapter::Adapter::new(source.clone());
+    let soft_links = adapter.soft_links();
+    let file = hdf5::File::from_source(adapter).map_err(|error| broken("/", &error))?;
     let mut tree = Tree::default();
     let end = file.superblock().eof_address;
     if end > source.len() {
@@ -197,6 +199,13 @@ pub fn walk(source: &ByteSource, in_file: bool, progress: &Progress) -> Result<T
         tree.groups_by_path.insert(path.clone(), tree.groups.len());
         tree.groups.push(Group { path, attributes, groups: names });
     }
+    let links: usize = soft_links.lock().unwrap_or_else(PoisonError::into_inner).values().sum();
+    if links > 0 {
+        tree.problems.push(Problem::info(
+            "hdf5-soft-links",
+            format!("the file has {links} soft links, which are not followed"),
+        ));
+    }
     if tree.groups.len() == 1 && tree.datasets.is_empty() {
         // Nothing at all, because the root cannot be listed: that is no catalogue with a gap but a broken file.
         if let Some(index) = tree.problems.iter().position(|problem| problem.code == LISTING) {
@@ -219,19 +228,4 @@ fn shown(path: &str) -> &str {
 
 fn broken(path: &str, error: &hdf5::Error) -> ReadError {
     ReadError::malformed(format!("HDF5 object {path}"), 0, error.to_string())
-}
-
-/// A [`ByteSource`] as the library wants its bytes.
-struct SourceAdapter(ByteSource);
-
-impl hdf5::Source for SourceAdapter {
-    fn len(&self) -> u64 {
-        self.0.len()
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), FormatError> {
-        self.0
-            .read_at("HDF5 structure", offset, buffer)
-            .map_err(|error| FormatError::Source(error.to_string()))
-    }
 }

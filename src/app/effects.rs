@@ -1,0 +1,96 @@
+//! Runs effects: submits jobs, shows native dialogs, copies, quits.
+
+use std::path::Path;
+
+use super::ExplorerApp;
+use crate::formats::FORMATS;
+use crate::state::{Command, Effect, ThemeChoice};
+use crate::ui::tree_table;
+
+impl ExplorerApp {
+    /// Makes an effect happen. Nothing here waits.
+    pub(super) fn run_effect(&mut self, effect: Effect, ctx: &egui::Context) {
+        match effect {
+            Effect::Submit(request) => self.jobs.submit(request),
+            Effect::Cancel(key) => self.jobs.cancel(&key),
+            Effect::CancelAllOf(id) => self.jobs.cancel_all_of(id),
+            Effect::PickNative { folder } => self.pick(folder, ctx),
+            Effect::CopyText(text) => ctx.copy_text(text),
+            Effect::FocusFilter => ctx.memory_mut(|memory| memory.request_focus(tree_table::filter_id())),
+            Effect::ApplyAppearance => self.apply_appearance(ctx),
+            Effect::WatchFiles => {
+                let entries = self.state.session.entries.iter();
+                let real = entries.filter(|entry| entry.example.is_none());
+                self.watch.set(real.map(|entry| (entry.id, entry.path.clone())).collect());
+            }
+            Effect::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
+        }
+    }
+
+    /// Uses the colours and the scale of the settings.
+    pub(super) fn apply_appearance(&self, ctx: &egui::Context) {
+        ctx.set_theme(match self.state.settings.theme {
+            ThemeChoice::System => egui::ThemePreference::System,
+            ThemeChoice::Dark => egui::ThemePreference::Dark,
+            ThemeChoice::Light => egui::ThemePreference::Light,
+        });
+        ctx.set_zoom_factor(self.state.settings.zoom);
+    }
+
+    /// Shows the desktop's dialog on a thread of its own; the answer comes as a command.
+    fn pick(&self, folder: bool, ctx: &egui::Context) {
+        let (answers, ctx) = (self.answers.0.clone(), ctx.clone());
+        let recent = self.state.settings.recents.first();
+        let start = recent.and_then(|recent| recent.path.parent()).map(Path::to_owned);
+        let spawned = std::thread::Builder::new().name("file-dialog".to_owned()).spawn(move || {
+            let mut dialog = rfd::FileDialog::new();
+            if let Some(start) = start.filter(|start| start.is_dir()) {
+                dialog = dialog.set_directory(start);
+            }
+            let picked = if folder {
+                dialog.set_title("Open folder").pick_folder().map(|path| vec![path])
+            } else {
+                let all: Vec<&str> = FORMATS.iter().flat_map(|format| format.extensions()).copied().collect();
+                // Checkpoints often have no ending, so everything is offered too.
+                dialog
+                    .set_title("Open checkpoint")
+                    .add_filter("All files", &["*"])
+                    .add_filter("Checkpoints", &all)
+                    .pick_files()
+            };
+            if let Some(paths) = picked {
+                // The window is closed when nobody listens.
+                let _ = answers.send(Command::OpenPaths(paths));
+                ctx.request_repaint();
+            }
+        });
+        if spawned.is_err() {
+            let _ = self.answers.0.send(Command::DialogsChecked(false));
+        }
+    }
+
+    /// Finds out once whether native dialogs can be shown, without keeping the window waiting.
+    pub(super) fn check_dialogs(&self, ctx: &egui::Context) {
+        let (answers, ctx) = (self.answers.0.clone(), ctx.clone());
+        // Without the thread the answer stays unknown, and dialogs are tried.
+        let _ = std::thread::Builder::new().name("dialog-check".to_owned()).spawn(move || {
+            let _ = answers.send(Command::DialogsChecked(dialogs_exist()));
+            ctx.request_repaint();
+        });
+    }
+}
+
+/// On Linux a dialog comes from a portal on the session bus or from zenity; elsewhere the system always has one.
+fn dialogs_exist() -> bool {
+    if cfg!(any(target_os = "windows", target_os = "macos")) {
+        return true;
+    }
+    let bus = std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some_and(|address| !address.is_empty())
+        || std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|folder| Path::new(&folder).join("bus").exists());
+    let portal = ["/usr/libexec", "/usr/lib", "/usr/lib/xdg-desktop-portal"]
+        .iter()
+        .any(|folder| Path::new(folder).join("xdg-desktop-portal").exists());
+    let zenity = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("zenity").is_file()));
+    (bus && portal) || zenity
+}

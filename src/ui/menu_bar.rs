@@ -1,0 +1,155 @@
+//! The bar at the top: menus at the left, pages in the middle.
+
+use egui::{Align2, Button, MenuBar, Rect, RichText, Role, Sense, Ui, Vec2, WidgetInfo};
+
+use super::{ViewContext, theme};
+use crate::state::{Command, Page, ThemeChoice, TreeChange};
+
+/// Draws the bar.
+pub fn menu_bar_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
+    let whole = ui.max_rect();
+    ui.horizontal_centered(|ui| {
+        MenuBar::new().ui(ui, |ui| {
+            file_menu_ui(ui, ctx);
+            edit_menu_ui(ui, ctx);
+            view_menu_ui(ui, ctx);
+            ui.menu_button("Help", |ui| {
+                item_ui(ui, ctx, Command::ShowAbout(true), true);
+                ui.separator();
+                for command in Command::with_shortcuts() {
+                    if let Some(shortcut) = command.shortcut() {
+                        ui.add_enabled(false, Button::new(command.label()).shortcut_text(shortcut.text()));
+                    }
+                }
+            });
+        });
+    });
+    let bottom = whole.bottom() + 0.5;
+    ui.painter().hline(ui.clip_rect().x_range(), bottom, ctx.theme.separator());
+    pages_ui(ui, ctx, whole);
+}
+
+fn item_ui(ui: &mut Ui, ctx: &ViewContext<'_>, command: Command, enabled: bool) {
+    let mut button = Button::new(command.label());
+    if let Some(shortcut) = command.shortcut() {
+        button = button.shortcut_text(shortcut.text());
+    }
+    let mut response = ui.add_enabled(enabled, button);
+    if !command.tooltip().is_empty() {
+        response = response.on_hover_text(command.tooltip());
+    }
+    if response.clicked() {
+        ctx.commands.send(command);
+        ui.close();
+    }
+}
+
+fn file_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
+    ui.menu_button("File", |ui| {
+        ui.set_min_width(220.0);
+        item_ui(ui, ctx, Command::OpenFile, true);
+        item_ui(ui, ctx, Command::OpenFolder, true);
+        ui.menu_button("Open recent", |ui| {
+            for recent in &ctx.state.settings.recents {
+                let name = crate::state::session::display_name(&recent.path);
+                if ui.button(name).on_hover_text(recent.path.to_string_lossy()).clicked() {
+                    ctx.commands.send(Command::OpenPaths(vec![recent.path.clone()]));
+                    ui.close();
+                }
+            }
+            if ctx.state.settings.recents.is_empty() {
+                ui.add_enabled(false, Button::new("Nothing yet"));
+            } else {
+                ui.separator();
+                item_ui(ui, ctx, Command::ClearRecents, true);
+            }
+        });
+        ui.menu_button("Open example", |ui| {
+            for (index, example) in crate::jobs::EXAMPLES.iter().enumerate() {
+                if ui.button(example.name).on_hover_text(example.about).clicked() {
+                    ctx.commands.send(Command::OpenExample(index));
+                    ui.close();
+                }
+            }
+        });
+        ui.separator();
+        let open = ctx.state.session.current().is_some();
+        item_ui(ui, ctx, Command::ReloadCurrent, open);
+        item_ui(ui, ctx, Command::CloseCurrent, open);
+        ui.separator();
+        item_ui(ui, ctx, Command::Quit, true);
+    });
+}
+
+fn edit_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
+    ui.menu_button("Edit", |ui| {
+        ui.set_min_width(200.0);
+        let open = ctx.state.session.current();
+        let selected = open.is_some_and(|entry| entry.tree.selected().is_some());
+        item_ui(ui, ctx, Command::CopySelectedName, selected);
+        item_ui(ui, ctx, Command::TreeCurrent(TreeChange::Select(None)), selected);
+        ui.separator();
+        item_ui(ui, ctx, Command::FocusFilter, open.is_some());
+    });
+}
+
+fn view_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
+    ui.menu_button("View", |ui| {
+        ui.set_min_width(220.0);
+        for page in Page::ALL {
+            item_ui(ui, ctx, Command::ShowPage(page), true);
+        }
+        ui.separator();
+        let open = ctx.state.session.current().is_some();
+        for change in [
+            TreeChange::ExpandAll,
+            TreeChange::ExpandTo(1),
+            TreeChange::ExpandTo(2),
+            TreeChange::CollapseAll,
+        ] {
+            item_ui(ui, ctx, Command::TreeCurrent(change), open);
+        }
+        ui.separator();
+        ui.menu_button("Theme", |ui| {
+            for choice in [ThemeChoice::System, ThemeChoice::Dark, ThemeChoice::Light] {
+                let command = Command::SetTheme(choice);
+                if ui.radio(ctx.state.settings.theme == choice, command.label()).clicked() {
+                    ctx.commands.send(command);
+                    ui.close();
+                }
+            }
+        });
+        for command in [Command::ZoomIn, Command::ZoomOut, Command::ZoomReset] {
+            item_ui(ui, ctx, command, true);
+        }
+    });
+}
+
+/// The segmented control in the middle.
+fn pages_ui(ui: &mut Ui, ctx: &ViewContext<'_>, whole: Rect) {
+    const SEGMENT: Vec2 = Vec2::new(92.0, 24.0);
+    let size = Vec2::new(SEGMENT.x * Page::ALL.len() as f32 + 6.0, SEGMENT.y + 6.0);
+    let frame = Rect::from_center_size(whole.center(), size);
+    let theme = ctx.theme;
+    ui.painter().rect(frame, 7, theme.window, theme.separator(), egui::StrokeKind::Inside);
+    for (index, page) in Page::ALL.into_iter().enumerate() {
+        let rect = Rect::from_min_size(frame.min + Vec2::new(3.0 + SEGMENT.x * index as f32, 3.0), SEGMENT);
+        let chosen = ctx.state.page == page;
+        let response = ui.interact(rect, ui.id().with(("page", index)), Sense::click());
+        response.widget_info(|| WidgetInfo::selected(Role::Tab, true, chosen, page.label()));
+        let color = if chosen {
+            ui.painter().rect_filled(rect, 5, theme.accent_fill);
+            theme.accent_text
+        } else if response.hovered() || response.has_focus() {
+            ui.painter().rect_filled(rect, 5, theme.raised);
+            theme.text_strong
+        } else {
+            theme.text
+        };
+        ui.painter().text(rect.center(), Align2::CENTER_CENTER, page.label(), theme::body_medium(), color);
+        let shortcut = Command::ShowPage(page).shortcut().map(crate::state::Shortcut::text).unwrap_or_default();
+        if response.on_hover_text(RichText::new(shortcut)).clicked() {
+            ctx.commands.send(Command::ShowPage(page));
+        }
+    }
+}

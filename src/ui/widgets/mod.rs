@@ -1,0 +1,164 @@
+//! Pieces used by two views or more.
+
+use std::time::{Duration, Instant};
+
+use egui::{
+    Align, Align2, Button, CornerRadius, FontId, Frame, Layout, Margin, Pos2, Rect, Response, RichText, Sense, Stroke, Ui,
+    Vec2, WidgetInfo,
+};
+
+use super::theme::{self, Theme};
+use crate::jobs::JobError;
+
+/// How long a job may take before its view says that it is loading.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// A small upper-case heading.
+pub fn section_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
+    ui.label(RichText::new(text.to_uppercase()).font(theme::section()).color(theme.text_second))
+}
+
+/// A small word on a raised ground: dtype, shape, role.
+pub fn chip_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
+    chip_in(ui, theme, text, theme::label(), theme.text)
+}
+
+/// A chip with a colour that means something.
+pub fn coloured_chip_ui(ui: &mut Ui, theme: &Theme, text: &str, color: egui::Color32) -> Response {
+    chip_in(ui, theme, text, theme::label(), color)
+}
+
+/// A chip in the type of names and shapes.
+pub fn mono_chip_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
+    chip_in(ui, theme, text, FontId::monospace(11.5), theme.text)
+}
+
+fn chip_in(ui: &mut Ui, theme: &Theme, text: &str, font: FontId, color: egui::Color32) -> Response {
+    Frame::new()
+        .fill(theme.raised)
+        .stroke(if theme.dark { Stroke::NONE } else { theme.separator() })
+        .corner_radius(4)
+        .inner_margin(Margin::symmetric(6, 2))
+        .show(ui, |ui| ui.add(egui::Label::new(RichText::new(text).font(font).color(color)).truncate()))
+        .inner
+}
+
+/// Text in one line, cut with `…` to a width; the rest on hover. Returns the width it took.
+pub fn clipped_text(ui: &Ui, rect: Rect, align: Align2, text: &str, font: FontId, color: egui::Color32) -> f32 {
+    if rect.width() < 4.0 {
+        return 0.0;
+    }
+    let mut job = egui::text::LayoutJob::simple_singleline(text.to_owned(), font, color);
+    job.wrap = egui::text::TextWrapping::truncate_at_width(rect.width());
+    let galley = ui.painter().layout_job(job);
+    let at = align.align_size_within_rect(galley.size(), rect);
+    let width = galley.size().x;
+    ui.painter().galley(at.min, galley, color);
+    width
+}
+
+/// The triangle of a group: to the right when closed, down when open.
+pub fn chevron(ui: &Ui, center: Pos2, open: bool, color: egui::Color32) {
+    let points = if open {
+        vec![center + Vec2::new(-4.0, -2.0), center + Vec2::new(4.0, -2.0), center + Vec2::new(0.0, 3.0)]
+    } else {
+        vec![center + Vec2::new(-2.0, -4.0), center + Vec2::new(-2.0, 4.0), center + Vec2::new(3.0, 0.0)]
+    };
+    ui.painter().add(egui::Shape::convex_polygon(points, color, Stroke::NONE));
+}
+
+/// A horizontal bar that is filled to a fraction.
+pub fn bar(ui: &Ui, rect: Rect, fraction: f32, track: egui::Color32, fill: egui::Color32) {
+    let radius = CornerRadius::same((rect.height() / 2.0) as u8);
+    ui.painter().rect_filled(rect, radius, track);
+    if fraction > 0.0 {
+        // At least a sliver, so that a little is not nothing.
+        let width = (rect.width() * fraction.min(1.0)).max(1.5);
+        let filled = Rect::from_min_size(rect.min, Vec2::new(width, rect.height()));
+        ui.painter().rect_filled(filled, radius, fill);
+    }
+}
+
+/// A button that stands out, for the one thing to do.
+pub fn primary_button_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
+    ui.add(
+        Button::new(RichText::new(text).color(theme.accent_text).font(theme::body_medium()))
+            .fill(theme.accent_fill)
+            .stroke(Stroke::NONE),
+    )
+}
+
+/// A frameless button with a drawn cross.
+pub fn close_button_ui(ui: &mut Ui, rect: Rect, id: egui::Id, theme: &Theme, name: &str) -> Response {
+    let response = ui.interact(rect, id, Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(egui::accesskit::Role::Button, true, name));
+    let color = if response.hovered() || response.has_focus() { theme.text_strong } else { theme.text_second };
+    if response.hovered() || response.has_focus() {
+        ui.painter().rect_filled(rect, 4, theme.line);
+    }
+    let (center, arm) = (rect.center(), 3.5);
+    let stroke = Stroke::new(1.3, color);
+    ui.painter().line_segment([center + Vec2::splat(-arm), center + Vec2::splat(arm)], stroke);
+    ui.painter().line_segment([center + Vec2::new(-arm, arm), center + Vec2::new(arm, -arm)], stroke);
+    response.on_hover_text(name)
+}
+
+/// A line between two areas of a column, over its whole width.
+pub fn separator_ui(ui: &mut Ui, theme: &Theme) {
+    let rect = ui.available_rect_before_wrap();
+    ui.painter().hline(rect.x_range(), rect.top(), theme.separator());
+    ui.add_space(1.0);
+}
+
+/// Whether something asked for at `since` has taken long enough to say so. Otherwise asks for a frame at that moment.
+pub fn is_slow(ui: &Ui, since: Instant) -> bool {
+    match PATIENCE.checked_sub(since.elapsed()) {
+        Some(rest) if !rest.is_zero() => {
+            ui.request_repaint_after(rest);
+            false
+        }
+        _ => true,
+    }
+}
+
+/// Says that something loads; true when the user wants it cancelled.
+pub fn loading_ui(ui: &mut Ui, theme: &Theme, what: &str, since: Instant) -> bool {
+    if !is_slow(ui, since) {
+        return false;
+    }
+    let mut cancel = false;
+    ui.horizontal(|ui| {
+        ui.add(egui::Spinner::new().size(14.0).color(theme.accent));
+        ui.add(egui::Label::new(RichText::new(what).color(theme.text_second)).truncate());
+        cancel = ui.button("Cancel").clicked();
+    });
+    cancel
+}
+
+/// Says that something failed: what, why, what to do. True when the user wants to try again.
+pub fn failed_ui(ui: &mut Ui, theme: &Theme, what: &str, error: &JobError) -> bool {
+    let mut retry = false;
+    Frame::new()
+        .fill(if theme.dark { theme.panel } else { theme.window })
+        .stroke(Stroke::new(1.0, theme.error.gamma_multiply(0.6)))
+        .corner_radius(8)
+        .inner_margin(Margin::same(16))
+        .show(ui, |ui| {
+            ui.with_layout(Layout::top_down(Align::Min), |ui| {
+                ui.label(RichText::new(what).font(theme::title(14.0)).color(theme.error));
+                ui.add_space(theme::STEP);
+                ui.label(RichText::new(crate::text::escape(&error.message)).color(theme.text));
+                if let Some(advice) = &error.advice {
+                    ui.label(RichText::new(advice).color(theme.text_second));
+                }
+                ui.add_space(theme::STEP * 2.0);
+                ui.horizontal(|ui| {
+                    retry = ui.button("Retry").clicked();
+                    if ui.button("Copy message").clicked() {
+                        ui.copy_text(error.message.clone());
+                    }
+                });
+            });
+        });
+    retry
+}
