@@ -99,14 +99,31 @@ import -window root "$pictures/window-opened.png"
 drive() { "$GUI_DRIVE" --addr "127.0.0.1:$port" "$@" || fail "gui-drive $*"; }
 if [ -n "${GUI_DRIVE:-}" ]; then
     GUI_DRIVE=$(realpath "$GUI_DRIVE")
-    drive "wait-app 10" "wait-for 10 conv_1"
-    passed "the layers are listed"
+    drive "wait-app 10" "wait-for 10 conv_1" "click View" "click Expand all" "wait-for 5 kernel" "click kernel"
+    passed "the layer tree opens down to its tensors"
+    drive "wait-for 10 Bins of the histogram" "expect Mean" "settle"
+    passed "a tensor has its statistics and its histogram"
+    drive "screenshot $pictures/window-explore.png"
+    drive "click Metadata" "wait-for 5 training_config" "settle" "screenshot $pictures/window-metadata.png"
+    passed "the metadata page shows what is no tensor"
+    open_by_dialog "$second"
+    drive "wait-for 10 best_accuracy" "click Explore" "wait-for 5 model_state_dict" "expect $(basename "$first")"
+    passed "a second file is open beside the first"
+
+    # 32 GiB of zeros that take no space: long enough to be stopped on any machine.
+    large=$scratch/large.safetensors bytes=$((32 << 30))
+    header="{\"weight\":{\"dtype\":\"F32\",\"shape\":[$((bytes / 4))],\"data_offsets\":[0,$bytes]}}"
+    printf "\\x$(printf %02x ${#header})\\0\\0\\0\\0\\0\\0\\0%s" "$header" >"$large"
+    truncate -s $((8 + ${#header} + bytes)) "$large"
+    open_by_dialog "$large"
+    drive "wait-for 10 weight" "click weight" "wait-for 10 Cancel" "screenshot $pictures/window-job.png" "click Cancel" "wait-gone 10 Cancel"
+    passed "a running job is cancelled"
 else
     # Down to the first tensor of the first layer, by keyboard.
     xdotool windowfocus --sync "$window" key Down Right Down Right Down Down
     sleep 1
+    import -window root "$pictures/window-explore.png"
 fi
-import -window root "$pictures/window-explore.png"
 
 # Nothing moves and nobody touches it: no processor time may pass.
 ticks() { awk '{ print $14 + $15 }' "/proc/$app/stat"; }
