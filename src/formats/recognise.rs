@@ -43,8 +43,12 @@ pub fn looks_like(probe: &Probe) -> String {
             source.len() - 8
         );
     }
-    if source.len() < 16 && !is_text(head) {
-        return format!("a file of {} bytes, too short to tell what it is; it may be cut off", source.len());
+    if source.len() < 8 || (source.len() < 16 && !is_text(head)) {
+        return format!(
+            "a file of {} byte{}, too short to tell what it is; it may be cut off",
+            source.len(),
+            if source.len() == 1 { "" } else { "s" }
+        );
     }
     if is_text(head) {
         return text(head).to_owned();
@@ -59,6 +63,13 @@ pub fn looks_like(probe: &Probe) -> String {
     if head.len() >= 12 && head.get(8..12).is_some_and(|crc| crc != [0; 4]) && is_tfrecord(head) {
         return "a TensorBoard event file or TFRecord; it holds a training log or data, not a checkpoint"
             .to_owned();
+    }
+    let name = probe.file_name();
+    if name.ends_with(".index") || name.ends_with(".pb") {
+        return format!(
+            "its content is not that of the {} file its name says (not recognised); it may be cut off or damaged",
+            if name.ends_with(".index") { "TensorFlow index" } else { "protobuf" }
+        );
     }
     "its content is not of a known kind (not recognised)".to_owned()
 }

@@ -145,3 +145,65 @@ pub fn unpack(
     }
     Err(gone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::containers::sstable::testing::{block, table, table_of};
+    use crate::formats::tensorflow::ordered_code::Extent;
+    use crate::model::Progress;
+    use std::ops::ControlFlow;
+
+    fn nested(number: u8, content: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![number << 3 | 2, content.len() as u8];
+        bytes.extend(content);
+        bytes
+    }
+
+    /// One int32 variable `w` of shape [2] with values 5 and -1.
+    fn entries() -> Vec<(Vec<u8>, Vec<u8>)> {
+        let shape = nested(2, &nested(2, &[8, 2]));
+        let slice = nested(4, &nested(1, &[]));
+        let meta = [nested(1, b"w"), shape, vec![0x18, 3], slice].concat();
+        let values = nested(7, &[5, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
+        let data = [nested(1, b"w"), nested(3, &values)].concat();
+        vec![
+            (Vec::new(), nested(1, &nested(1, &meta))),
+            (slice_key(b"w", &[Extent { start: 0, length: None }]), nested(2, &data)),
+        ]
+    }
+
+    fn read(source: &ByteSource) -> Vec<u8> {
+        let bundle = open(source).expect("opens");
+        let mut all = Vec::new();
+        bundle.variables[0]
+            .location
+            .read(&Progress::new(), &mut |bytes| {
+                all.extend_from_slice(bytes);
+                ControlFlow::Continue(())
+            })
+            .expect("readable");
+        all
+    }
+
+    #[test]
+    fn values_are_read_from_their_block_packed_or_not() {
+        let entries = entries();
+        let pairs: Vec<(&[u8], &[u8])> = entries.iter().map(|(k, v)| (k.as_slice(), v.as_slice())).collect();
+        let plain = ByteSource::from_vec(table(&pairs));
+        let packed = snap::raw::Encoder::new().compress_vec(&block(&pairs)).expect("fits");
+        let packed = ByteSource::from_vec(table_of(packed, 1));
+        for source in [plain, packed] {
+            assert!(is_v1(&source));
+            assert_eq!(read(&source), [5, 0, 0, 0, 255, 255, 255, 255]);
+        }
+    }
+
+    #[test]
+    fn a_variable_without_values_is_still_listed() {
+        let entries = entries();
+        let source = ByteSource::from_vec(table(&[(&entries[0].0, &entries[0].1)]));
+        let bundle = open(&source).expect("opens");
+        assert_eq!((bundle.variables[0].shape.dims(), bundle.problems.len()), (&[2][..], 1));
+    }
+}
