@@ -64,14 +64,14 @@ pub fn looks_like(probe: &Probe) -> String {
         return "a TensorBoard event file or TFRecord; it holds a training log or data, not a checkpoint"
             .to_owned();
     }
-    let name = probe.file_name();
-    if name.ends_with(".index") || name.ends_with(".pb") {
-        return format!(
-            "its content is not that of the {} file its name says (not recognised); it may be cut off or damaged",
-            if name.ends_with(".index") { "TensorFlow index" } else { "protobuf" }
-        );
-    }
-    "its content is not of a known kind (not recognised)".to_owned()
+    let kind = match probe.path().extension().and_then(|extension| extension.to_str()) {
+        Some("index") => "TensorFlow index",
+        Some("pb") => "protobuf",
+        _ => return "its content is not of a known kind (not recognised)".to_owned(),
+    };
+    format!(
+        "its content is not that of the {kind} file its name says (not recognised); it may be cut off or damaged"
+    )
 }
 
 fn folder(entries: &[String]) -> String {
@@ -145,7 +145,7 @@ fn zip(names: &[&str]) -> String {
     let ends = |suffix: &str| names.iter().any(|name| name.ends_with(suffix));
     let what = if names.is_empty() {
         "an empty zip archive"
-    } else if names.iter().all(|name| name.ends_with(".npy")) {
+    } else if names.iter().all(|name| name.strip_suffix(".npy").is_some()) {
         "numpy arrays (.npz), which are not read yet"
     } else if has("[Content_Types].xml") {
         "a Microsoft Office document"
@@ -271,7 +271,7 @@ fn protobuf(head: &[u8]) -> Option<&'static str> {
 }
 
 /// Whether the first record's length is plausible and its checksum right.
-/// Source: tensorflow/core/lib/io/record_writer.h: length (u64), masked crc32c of the length (u32).
+/// Source: `tensorflow/core/lib/io/record_writer.h`: length (u64), masked crc32c of the length (u32).
 fn is_tfrecord(head: &[u8]) -> bool {
     let (Some(len), Some(crc)) = (head.first_chunk::<8>(), head.get(8..12)) else { return false };
     crc == sstable::masked(crc32c::crc32c(len)).to_le_bytes()

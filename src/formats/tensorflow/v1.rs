@@ -1,7 +1,7 @@
 //! V1 checkpoints: one table file that holds both the catalogue and the values.
 //!
 //! Values stand inside compressed blocks, so one is read by unpacking its block. Sources:
-//! tensorflow/core/util/saved_tensor_slice.proto, tensorflow/core/util/tensor_slice_writer.h.
+//! `tensorflow/core/util/saved_tensor_slice.proto`, `tensorflow/core/util/tensor_slice_writer.h`.
 //!
 //! ```text
 //! "" → SavedTensorSlices { meta = 1 { tensor = 1 { name = 1, shape = 2, type = 3, slice = 4 } } }
@@ -62,23 +62,21 @@ pub fn open(source: &ByteSource) -> Result<Bundle, ReadError> {
     let mut catalogue = Vec::with_capacity(variables.len());
     for (mut variable, key) in variables {
         let id = TensorId(catalogue.len() as u32);
-        match key.and_then(|key| blocks.get(&key).map(|&(block, size)| (key, block, size))) {
-            Some((key, block, size)) => {
-                variable.stored_bytes = size;
-                variable.location = Location::TableEntry {
-                    source: source.clone(),
-                    block,
-                    key,
-                    dtype: variable.dtype.clone(),
-                    shape: variable.shape.clone(),
-                };
-            }
-            None => {
-                let reason =
-                    "its values are not in the file, or in pieces, which V1 checkpoints are not read for";
-                variable.location = Location::Unreadable(reason.to_owned());
-                problems.push(Problem::error("unreadable-tensor", reason).on(id));
-            }
+        let entry = key.and_then(|key| blocks.get(&key).map(|&(block, size)| (key, block, size)));
+        if let Some((key, block, size)) = entry {
+            variable.stored_bytes = size;
+            variable.location = Location::TableEntry {
+                source: source.clone(),
+                block,
+                key,
+                dtype: variable.dtype.clone(),
+                shape: variable.shape.clone(),
+            };
+        } else {
+            let reason =
+                "its values are not in the file, or in pieces, which V1 checkpoints are not read for";
+            variable.location = Location::Unreadable(reason.to_owned());
+            problems.push(Problem::error("unreadable-tensor", reason).on(id));
         }
         catalogue.push(variable);
     }
