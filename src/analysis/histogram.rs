@@ -7,7 +7,7 @@ use super::kernels::{self, KeyCounts};
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ValueTable {
     /// `(lowest value, highest value, count)` of each non-empty bucket, ascending. Where both are the same, all
-    /// values of the bucket are that value: for 16-bit and smaller types that is every bucket.
+    /// values of the bucket are that value: for 16-bit and smaller types and for small tensors that is every bucket.
     pub buckets: Vec<(f64, f64, u64)>,
 }
 

@@ -44,6 +44,7 @@ pub struct Statistics {
 /// Accumulates [`Statistics`] and a [`ValueTable`] from pieces of one or more tensors.
 ///
 /// The result does not depend on where the pieces were cut. Integers beyond 2^53 are rounded to `f64`.
+/// The table is exact for types of at most 16 bits and for tensors of less than 2048 elements.
 #[derive(Clone)]
 pub struct StatisticsBuilder {
     dtype: Dtype,
@@ -119,9 +120,17 @@ impl StatisticsBuilder {
                 (moments.statistics(), ValueTable { buckets: points(finite) })
             }
             Content::Values(values) => {
+                // A small tensor's values are still all there.
+                let exact = values.moments.count == 0;
+                let mut pending: Vec<f64> = Vec::new();
+                if exact {
+                    pending.extend(values.pending_f32.iter().map(|&value| f64::from(value)));
+                    pending.extend(&values.pending_f64);
+                }
                 let mut values = values.clone();
                 values.flush();
-                (values.moments.statistics(), values.value_table())
+                let table = if exact { table_of(pending) } else { values.value_table() };
+                (values.moments.statistics(), table)
             }
         }
     }
@@ -205,6 +214,14 @@ fn values_of_codes(dtype: &Dtype, table: &KeyTable) -> Vec<(f64, u64)> {
         same
     });
     counted
+}
+
+/// A table of points from all the values there are.
+fn table_of(mut values: Vec<f64>) -> ValueTable {
+    values.retain(|value| value.is_finite());
+    values.sort_unstable_by(f64::total_cmp);
+    let runs = values.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64));
+    ValueTable { buckets: points(runs) }
 }
 
 fn points(counted: impl Iterator<Item = (f64, u64)>) -> Vec<(f64, f64, u64)> {

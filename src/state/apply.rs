@@ -7,7 +7,8 @@ use super::command::{Command, Page};
 use super::tree::{self, Item, TreeChange, TreeState};
 use super::{AppState, Dialogs, PathDialog};
 use crate::jobs::{
-    CheckpointId, EXAMPLES, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest, Loadable, StatisticsKey, Subject,
+    CheckpointId, EXAMPLES, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest, Loadable, StatisticsKey,
+    Subject,
 };
 use crate::model::{Checkpoint, Severity};
 use crate::text;
@@ -62,7 +63,9 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             Vec::new()
         }
         Command::Close(id) => close(state, id),
-        Command::CloseCurrent => state.session.current().map(|entry| entry.id).map_or_else(Vec::new, |id| close(state, id)),
+        Command::CloseCurrent => {
+            state.session.current().map(|entry| entry.id).map_or_else(Vec::new, |id| close(state, id))
+        }
         Command::Reload(id) => reload(state, id),
         Command::ReloadCurrent => {
             state.session.current().map(|entry| entry.id).map_or_else(Vec::new, |id| reload(state, id))
@@ -76,9 +79,11 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             Vec::new()
         }
         Command::Tree(id, change) => change_tree(state, id, change),
-        Command::TreeCurrent(change) => {
-            state.session.current().map(|entry| entry.id).map_or_else(Vec::new, |id| change_tree(state, id, change))
-        }
+        Command::TreeCurrent(change) => state
+            .session
+            .current()
+            .map(|entry| entry.id)
+            .map_or_else(Vec::new, |id| change_tree(state, id, change)),
         Command::Summarise(key) => request_statistics(state, key),
         Command::Cancel(key) => vec![Effect::Cancel(key)],
         Command::Copy { what, text } => {
@@ -236,7 +241,8 @@ fn wanted_statistics(state: &mut AppState, even_if_large: bool) -> Vec<Effect> {
 }
 
 fn request_statistics(state: &mut AppState, key: StatisticsKey) -> Vec<Effect> {
-    let Some(checkpoint) = state.session.entry(key.checkpoint).and_then(|entry| entry.checkpoint.value()).cloned()
+    let Some(checkpoint) =
+        state.session.entry(key.checkpoint).and_then(|entry| entry.checkpoint.value()).cloned()
     else {
         return Vec::new();
     };
@@ -257,7 +263,9 @@ fn zoom(state: &mut AppState, by: f32) -> Vec<Effect> {
 
 fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
     match (event.key, event.outcome) {
-        (JobKey::Open(id), JobOutcome::Finished(JobOutput::Opened(checkpoint))) => opened(state, id, &checkpoint),
+        (JobKey::Open(id), JobOutcome::Finished(JobOutput::Opened(checkpoint))) => {
+            opened(state, id, &checkpoint)
+        }
         (JobKey::Open(id), JobOutcome::Failed(error)) => {
             if let Some(entry) = state.session.entry_mut(id) {
                 entry.checkpoint.fail(error);

@@ -206,7 +206,9 @@ impl Command {
             Self::OpenFolder => "Open a SavedModel, a sharded set or a distributed checkpoint",
             Self::Reload(_) | Self::ReloadCurrent => "Read the file again, keeping what is open and selected",
             Self::Close(_) | Self::CloseCurrent => "Close the checkpoint; the file stays as it is",
-            Self::FocusFilter => "Show only tensors whose name contains a text, fits a * pattern or a /regex/",
+            Self::FocusFilter => {
+                "Show only tensors whose name contains a text, fits a * pattern or a /regex/"
+            }
             _ => "",
         }
     }

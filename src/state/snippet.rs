@@ -22,7 +22,9 @@ pub fn python(checkpoint: &Checkpoint, id: TensorId) -> String {
         _ if format.starts_with("tf-checkpoint") => {
             let prefix = checkpoint.path().to_string_lossy();
             let prefix = quote(prefix.strip_suffix(".index").unwrap_or(&prefix));
-            format!("import tensorflow as tf\n\ntensor = tf.train.load_checkpoint({prefix}).get_tensor({stored})\n")
+            format!(
+                "import tensorflow as tf\n\ntensor = tf.train.load_checkpoint({prefix}).get_tensor({stored})\n"
+            )
         }
         _ => format!("path = {path}\nname = {stored}\n"),
     }

@@ -270,12 +270,19 @@ impl TreeState {
     }
 
     fn is_open(&self, id: NodeId) -> bool {
-        if self.filter.is_some() { !self.closed_while_filtering.contains(&id) } else { self.open.contains(&id) }
+        if self.filter.is_some() {
+            !self.closed_while_filtering.contains(&id)
+        } else {
+            self.open.contains(&id)
+        }
     }
 
     fn set_open(&mut self, id: NodeId, open: bool) {
-        let (set, insert) =
-            if self.filter.is_some() { (&mut self.closed_while_filtering, !open) } else { (&mut self.open, open) };
+        let (set, insert) = if self.filter.is_some() {
+            (&mut self.closed_while_filtering, !open)
+        } else {
+            (&mut self.open, open)
+        };
         if insert {
             set.insert(id);
         } else {

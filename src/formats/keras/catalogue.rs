@@ -88,7 +88,8 @@ impl<'a> Catalogue<'a> {
             }
         }
         if let Some(defect) = &dataset.defect {
-            let problem = Problem::error("hdf5-dataset", format!("its values cannot be read: {defect}")).on(id);
+            let problem =
+                Problem::error("hdf5-dataset", format!("its values cannot be read: {defect}")).on(id);
             self.problems.push(problem);
         }
         self.tensors.push(tensor);

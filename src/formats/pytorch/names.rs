@@ -140,9 +140,25 @@ fn torch(module: &str, name: &str) -> Known {
         "device" => Known::Device,
         _ if name.starts_with("_rebuild_") => Known::UnknownRebuild,
         _ if name.ends_with("Storage") => storage(name),
-        _ if module == "torch" => Dtype::from_name(name).map_or(Known::Unknown, Known::Dtype),
+        _ if module == "torch" => {
+            Dtype::from_name(name).or_else(|| exotic(name)).map_or(Known::Unknown, Known::Dtype)
+        }
         _ => Known::Unknown,
     }
+}
+
+/// Types that PyTorch carries but does not compute with, by the bits of one element.
+/// Source: `c10/core/ScalarType.h`; an element takes whole bytes whatever its name says.
+fn exotic(name: &str) -> Option<Dtype> {
+    let bits = match name {
+        "bits8" | "bits1x8" | "bits2x4" | "bits4x2" | "quint4x2" | "quint2x4" => 8,
+        "bits16" => 16,
+        "bcomplex32" => 32,
+        "uint1" | "uint2" | "uint3" | "uint4" | "uint5" | "uint6" | "uint7" | "int1" | "int2" | "int3" | "int4"
+        | "int5" | "int6" | "int7" => 8,
+        _ => return None,
+    };
+    Some(Dtype::Other(name.into(), bits))
 }
 
 /// Source: the storage classes of `torch/storage.py` and `torch/__init__.py`.

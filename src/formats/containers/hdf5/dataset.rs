@@ -133,13 +133,13 @@ impl Dataset {
             Layout::Chunked { chunk_shape, .. } => {
                 let chunk_bytes =
                     chunk_shape.iter().try_fold(item_bytes, |product, &dim| product.checked_mul(dim));
-                self.stored_bytes = match handle.chunks() {
-                    Ok(chunks) => {
-                        chunks.iter().fold(0u64, |sum, chunk| sum.saturating_add(chunk.storage_size))
-                    }
-                    Err(_) => bytes,
+                // The library allocates what a chunk claims to take before it looks for the bytes.
+                for chunk in handle.chunks().map_err(|error| error.to_string())? {
+                    source
+                        .check("a chunk of a dataset", chunk.address, chunk.storage_size)
+                        .map_err(|error| error.to_string())?;
+                    self.stored_bytes = self.stored_bytes.saturating_add(chunk.storage_size).min(source_len);
                 }
-                .min(source_len);
                 if chunk_bytes.is_none_or(|bytes| bytes > CHUNK_BYTES) {
                     return Err(format!("one of its chunks is larger than the limit of {CHUNK_BYTES} bytes"));
                 }
