@@ -59,7 +59,7 @@ fn entry_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
     let chosen = ctx.state.session.current().is_some_and(|current| current.id == entry.id);
     let size = Vec2::new(ui.available_width(), ENTRY_HEIGHT);
     let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
-    let id = ui.id().with(("checkpoint", entry.id));
+    let id = ui.scope_id().with(("checkpoint", entry.id));
     let response = ui.interact(rect, id, Sense::click());
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, &entry.name));
     let close_rect = Rect::from_center_size(rect.right_top() + Vec2::new(-14.0, 14.0), Vec2::splat(18.0));

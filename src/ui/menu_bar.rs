@@ -135,7 +135,7 @@ fn pages_ui(ui: &mut Ui, ctx: &ViewContext<'_>, whole: Rect) {
     for (index, page) in Page::ALL.into_iter().enumerate() {
         let rect = Rect::from_min_size(frame.min + Vec2::new(3.0 + SEGMENT.x * index as f32, 3.0), SEGMENT);
         let chosen = ctx.state.page == page;
-        let response = ui.interact(rect, ui.id().with(("page", index)), Sense::click());
+        let response = ui.interact(rect, ui.scope_id().with(("page", index)), Sense::click());
         response.widget_info(|| WidgetInfo::selected(Role::Tab, true, chosen, page.label()));
         let color = if chosen {
             ui.painter().rect_filled(rect, 5, theme.accent_fill);

@@ -114,7 +114,7 @@ pub fn separator_ui(ui: &mut Ui, theme: &Theme) {
 pub fn is_slow(ui: &Ui, since: Instant) -> bool {
     match PATIENCE.checked_sub(since.elapsed()) {
         Some(rest) if !rest.is_zero() => {
-            ui.request_repaint_after(rest);
+            ui.ctx().request_repaint_after(rest);
             false
         }
         _ => true,
@@ -155,7 +155,7 @@ pub fn failed_ui(ui: &mut Ui, theme: &Theme, what: &str, error: &JobError) -> bo
                 ui.horizontal(|ui| {
                     retry = ui.button("Retry").clicked();
                     if ui.button("Copy message").clicked() {
-                        ui.copy_text(error.message.clone());
+                        ui.ctx().copy_text(error.message.clone());
                     }
                 });
             });
