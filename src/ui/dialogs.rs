@@ -84,7 +84,7 @@ fn drop_overlay_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     if hovering == 0 {
         return;
     }
-    let painter = ui.ctx().layer_painter(LayerId::unique(Order::Foreground, Id::unique("drop_overlay")));
+    let painter = ui.ctx().layer_painter(LayerId::new(Order::Foreground, Id::unique("drop_overlay")));
     let rect = ui.ctx().content_rect();
     painter.rect_filled(rect, 0, ctx.theme.backdrop());
     let inside = rect.shrink(24.0);

@@ -8,7 +8,7 @@ use egui::{
 
 use super::histogram::{BIN_CHOICES, histogram_ui};
 use super::widgets::{
-    bar, chip_ui, clipped_text, coloured_chip_ui, failed_ui, loading_ui, mono_chip_ui, section_ui,
+    bar, chip_ui, clipped_text, coloured_chip_ui, failed_ui, loading_ui, mono_chip_ui, section_ui, tensors,
 };
 use super::{ViewContext, theme};
 use crate::analysis::Histogram;
@@ -118,7 +118,7 @@ impl Inspector {
                 let most = shares.iter().map(|share| share.bytes).max().unwrap_or(1).max(1);
                 for share in shares {
                     let fraction = share.bytes as f64 / most as f64;
-                    let detail = format!("{} tensors", text::count(share.tensors));
+                    let detail = tensors(share.tensors);
                     bar_line_ui(ui, ctx, &share.label, &detail, &text::bytes(share.bytes), fraction as f32, None);
                 }
             });
@@ -359,7 +359,7 @@ fn group_head_ui(ui: &mut Ui, ctx: &ViewContext<'_>, checkpoint: &Checkpoint, id
         if let Some(class) = &node.class {
             coloured_chip_ui(ui, ctx.theme, &text::escape(class), ctx.theme.accent);
         }
-        chip_ui(ui, ctx.theme, &format!("{} tensors", text::count(node.total_tensors)));
+        chip_ui(ui, ctx.theme, &tensors(node.total_tensors));
         if node.parameters > 0 {
             chip_ui(ui, ctx.theme, &format!("{} parameters", text::count(node.parameters)));
         } else {

@@ -24,8 +24,6 @@ pub fn menu_bar_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
             });
         });
     });
-    let bottom = whole.bottom() + 0.5;
-    ui.painter().hline(ui.clip_rect().x_range(), bottom, ctx.theme.separator());
     pages_ui(ui, ctx, whole);
 }
 

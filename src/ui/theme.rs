@@ -169,11 +169,11 @@ impl Theme {
     fn style(&self) -> Style {
         let mut style = Style::default();
         style.text_styles = [
-            (TextStyle::Heading, FontId::unique(HEAD, FontFamily::Proportional)),
-            (TextStyle::Body, FontId::unique(BODY, FontFamily::Proportional)),
-            (TextStyle::Button, FontId::unique(BODY, FontFamily::Proportional)),
-            (TextStyle::Small, FontId::unique(LABEL, FontFamily::Proportional)),
-            (TextStyle::Monospace, FontId::unique(12.5, FontFamily::Monospace)),
+            (TextStyle::Heading, FontId::new(HEAD, FontFamily::Proportional)),
+            (TextStyle::Body, FontId::new(BODY, FontFamily::Proportional)),
+            (TextStyle::Button, FontId::new(BODY, FontFamily::Proportional)),
+            (TextStyle::Small, FontId::new(LABEL, FontFamily::Proportional)),
+            (TextStyle::Monospace, FontId::new(12.5, FontFamily::Monospace)),
         ]
         .into();
         let spacing = &mut style.spacing;
@@ -241,37 +241,37 @@ pub fn semibold() -> FontFamily {
 
 /// Text of the window.
 pub fn body() -> FontId {
-    FontId::unique(BODY, FontFamily::Proportional)
+    FontId::new(BODY, FontFamily::Proportional)
 }
 
 /// Text of the window, a little heavier.
 pub fn body_medium() -> FontId {
-    FontId::unique(BODY, medium())
+    FontId::new(BODY, medium())
 }
 
 /// Labels, badges, axes.
 pub fn label() -> FontId {
-    FontId::unique(LABEL, FontFamily::Proportional)
+    FontId::new(LABEL, FontFamily::Proportional)
 }
 
 /// Labels in upper case over sections.
 pub fn section() -> FontId {
-    FontId::unique(10.5, medium())
+    FontId::new(10.5, medium())
 }
 
 /// Names, shapes, numbers.
 pub fn mono() -> FontId {
-    FontId::unique(12.5, FontFamily::Monospace)
+    FontId::new(12.5, FontFamily::Monospace)
 }
 
 /// The name at the head of the inspector.
 pub fn mono_head() -> FontId {
-    FontId::unique(HEAD - 1.0, FontFamily::Name("mono-medium".into()))
+    FontId::new(HEAD - 1.0, FontFamily::Name("mono-medium".into()))
 }
 
 /// Titles.
 pub fn title(size: f32) -> FontId {
-    FontId::unique(size, semibold())
+    FontId::new(size, semibold())
 }
 
 fn fonts() -> FontDefinitions {

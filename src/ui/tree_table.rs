@@ -14,7 +14,7 @@ use crate::text;
 
 /// Indentation of a level.
 const INDENT: f32 = 16.0;
-const GAP: f32 = 10.0;
+const GAP: f32 = 8.0;
 
 /// The filter's identity, so that a key can put the cursor there.
 pub fn filter_id() -> Id {
@@ -43,13 +43,14 @@ struct Columns {
 }
 
 impl Columns {
-    fn new(width: f32) -> Self {
-        let room = width - 16.0 - 150.0 - 96.0 - 84.0 - 72.0 - 3.0 * GAP;
+    /// Columns for a width. Without classes in the file, the role has their place.
+    fn new(width: f32, classes: bool) -> Self {
+        let room = width - 22.0 - 150.0 - 100.0 - 76.0 - 68.0 - 3.0 * GAP;
         let fits = |needed: f32| room >= needed;
-        let bar = fits(40.0);
-        let dtype = fits(40.0 + 72.0);
-        let class = fits(40.0 + 72.0 + 96.0);
-        let role = fits(40.0 + 72.0 + 96.0 + 90.0);
+        let bar = fits(40.0 + GAP);
+        let dtype = fits(40.0 + 56.0 + 2.0 * GAP);
+        let class = classes && fits(40.0 + 56.0 + 80.0 + 3.0 * GAP);
+        let role = fits(40.0 + 56.0 + 72.0 + if class { 80.0 + GAP } else { 0.0 } + 3.0 * GAP);
         // Placed from the right; the name takes what is left.
         let mut right = width - 14.0;
         let mut take = |wanted: bool, size: f32| {
@@ -62,11 +63,11 @@ impl Columns {
         let role = take(role, 72.0);
         let bytes = take(true, 68.0).unwrap_or_default();
         let bar = take(bar, 40.0);
-        let parameters = take(true, 82.0).unwrap_or_default();
-        let dtype = take(dtype, 62.0);
+        let parameters = take(true, 76.0).unwrap_or_default();
+        let dtype = take(dtype, 56.0);
         let wide = width > 760.0;
-        let shape = take(true, if wide { 130.0 } else { 104.0 }).unwrap_or_default();
-        let class = take(class, if wide { 120.0 } else { 86.0 });
+        let shape = take(true, if wide { 130.0 } else { 100.0 }).unwrap_or_default();
+        let class = take(class, if wide { 120.0 } else { 80.0 });
         Self { name: (8.0, right), class, shape, dtype, parameters, bar, bytes, role }
     }
 }
@@ -84,7 +85,8 @@ impl TreeTable {
             .resizable(false)
             .frame(Frame::new().inner_margin(Margin::symmetric(12, 0)))
             .show(ui, |ui| footer_ui(ui, ctx, &entry.tree, checkpoint));
-        let columns = Columns::new(ui.available_width());
+        let columns = Columns::new(ui.available_width(), !checkpoint.layers().is_empty());
+        ui.spacing_mut().item_spacing.y = 0.0;
         header_ui(ui, ctx, entry, &columns);
         self.rows_ui(ui, ctx, entry, checkpoint, &columns);
     }
@@ -321,7 +323,6 @@ fn filter_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
 fn header_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, columns: &Columns) {
     let theme = ctx.theme;
     let (rect, _) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 26.0), Sense::hover());
-    ui.painter().hline(rect.x_range(), rect.top() + 0.5, theme.separator());
     ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, theme.separator());
     let (sorted, descending) = entry.tree.sort();
     let left = Align2::LEFT_CENTER;
@@ -372,7 +373,6 @@ fn footer_ui(ui: &mut Ui, ctx: &ViewContext<'_>, state: &TreeState, checkpoint: 
     if let Some(matching) = state.matching() {
         parts.push(format!("{} match the filter", text::count(matching as u64)));
     }
-    ui.painter().hline(ui.clip_rect().x_range(), ui.max_rect().top() + 0.5, ctx.theme.separator());
     ui.horizontal_centered(|ui| {
         let text = egui::RichText::new(parts.join(" · ")).color(ctx.theme.text_second);
         ui.add(egui::Label::new(text).truncate());

@@ -13,6 +13,11 @@ use crate::jobs::JobError;
 /// How long a job may take before its view says that it is loading.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// `1 tensor`, `57 tensors`.
+pub fn tensors(count: u64) -> String {
+    format!("{} tensor{}", crate::text::count(count), if count == 1 { "" } else { "s" })
+}
+
 /// A small upper-case heading.
 pub fn section_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
     ui.label(RichText::new(text.to_uppercase()).font(theme::section()).color(theme.text_second))
