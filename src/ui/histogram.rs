@@ -82,7 +82,11 @@ pub fn histogram_ui(ui: &mut Ui, theme: &Theme, histogram: &Histogram, statistic
         plot.bar_chart(bars);
         for (x, name) in marks {
             plot.vline(
-                VLine::new(name, x).color(second).width(1.0).style(LineStyle::dashed_dense()).allow_hover(false),
+                VLine::new(name, x)
+                    .color(second)
+                    .width(1.0)
+                    .style(LineStyle::dashed_dense())
+                    .allow_hover(false),
             );
             let label = egui::RichText::new(name).font(theme::label()).color(second);
             plot.text(
@@ -103,7 +107,15 @@ fn tidy(value: f64, step: f64) -> f64 {
 fn round_step(step: f64) -> f64 {
     let power = 10f64.powf(step.max(1.0).log10().floor());
     let lead = step / power;
-    let round = if lead <= 1.0 { 1.0 } else if lead <= 2.0 { 2.0 } else if lead <= 5.0 { 5.0 } else { 10.0 };
+    let round = if lead <= 1.0 {
+        1.0
+    } else if lead <= 2.0 {
+        2.0
+    } else if lead <= 5.0 {
+        5.0
+    } else {
+        10.0
+    };
     (round * power).max(1.0)
 }
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use egui::{
-    Align, Align2, Button, CornerRadius, FontId, Frame, Layout, Margin, Pos2, Rect, Response, RichText, Sense, Stroke, Ui,
-    Vec2, WidgetInfo,
+    Align, Align2, Button, CornerRadius, FontId, Frame, Layout, Margin, Pos2, Rect, Response, RichText,
+    Sense, Stroke, Ui, Vec2, WidgetInfo,
 };
 
 use super::theme::{self, Theme};
@@ -49,7 +49,14 @@ fn chip_in(ui: &mut Ui, theme: &Theme, text: &str, font: FontId, color: egui::Co
 }
 
 /// Text in one line, cut with `…` to a width; the rest on hover. Returns the width it took.
-pub fn clipped_text(ui: &Ui, rect: Rect, align: Align2, text: &str, font: FontId, color: egui::Color32) -> f32 {
+pub fn clipped_text(
+    ui: &Ui,
+    rect: Rect,
+    align: Align2,
+    text: &str,
+    font: FontId,
+    color: egui::Color32,
+) -> f32 {
     if rect.width() < 4.0 {
         return 0.0;
     }
@@ -97,7 +104,8 @@ pub fn primary_button_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
 pub fn close_button_ui(ui: &mut Ui, rect: Rect, id: egui::Id, theme: &Theme, name: &str) -> Response {
     let response = ui.interact(rect, id, Sense::click());
     response.widget_info(|| WidgetInfo::labeled(egui::accesskit::Role::Button, true, name));
-    let color = if response.hovered() || response.has_focus() { theme.text_strong } else { theme.text_second };
+    let color =
+        if response.hovered() || response.has_focus() { theme.text_strong } else { theme.text_second };
     if response.hovered() || response.has_focus() {
         ui.painter().rect_filled(rect, 4, theme.line);
     }
