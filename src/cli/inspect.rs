@@ -298,7 +298,10 @@ const METADATA_CHARACTERS: usize = 100;
 fn metadata(checkpoint: &Checkpoint, colours: bool, out: &mut impl Write) -> Result<(), Failure> {
     heading(out, colours, "Metadata")?;
     match checkpoint.metadata() {
-        Value::Map(entries) => {
+        Value::Map(entries) | Value::Object { fields: entries, .. } => {
+            if let Value::Object { class, .. } = checkpoint.metadata() {
+                writeln!(out, "object of class {}", shorten(&text::escape(class)))?;
+            }
             for (key, value) in entries.iter().take(METADATA_ENTRIES) {
                 writeln!(out, "{}: {}", shorten(&text::escape(key)), brief(checkpoint, value))?;
             }
@@ -336,14 +339,7 @@ fn brief(checkpoint: &Checkpoint, value: &Value) -> String {
             items => format!("list of {}", counted(items.len(), "value", "values")),
         },
         Value::Map(entries) => counted(entries.len(), "entry", "entries"),
-        Value::Tensor(id) => format!(
-            "tensor {}",
-            checkpoint
-                .tensors()
-                .nth(id.index())
-                .map(|(_, tensor)| text::escape(&tensor.name))
-                .unwrap_or_default()
-        ),
+        Value::Tensor(id) => format!("tensor {}", text::escape(&checkpoint.tensor(*id).name)),
         Value::Object { class, fields } => {
             format!("{} ({})", shorten(&text::escape(class)), counted(fields.len(), "field", "fields"))
         }

@@ -188,10 +188,7 @@ impl Serialize for Metadata<'_> {
             Value::Float(float) => Number(*float).serialize(serializer),
             Value::Text(text) => serializer.serialize_str(text),
             Value::Bytes { len, .. } => marked(serializer, "__bytes__", len),
-            Value::Tensor(id) => {
-                let tensor = self.checkpoint.tensors().nth(id.index()).map(|(_, tensor)| &tensor.name);
-                marked(serializer, "__tensor__", &tensor)
-            }
+            Value::Tensor(id) => marked(serializer, "__tensor__", &self.checkpoint.tensor(*id).name),
             Value::Elided(reason) => marked(serializer, "__elided__", reason),
             Value::List(items) => serializer
                 .collect_seq(items.iter().map(|value| Metadata { value, checkpoint: self.checkpoint })),
@@ -202,7 +199,10 @@ impl Serialize for Metadata<'_> {
             }
             Value::Object { class, fields } => {
                 let mut map = serializer.serialize_map(None)?;
-                map.serialize_entry("__class__", class)?;
+                // Paths into the metadata join keys with dots: the class of the file's one object stands at
+                // the empty path.
+                let is_root = std::ptr::eq(self.value, self.checkpoint.metadata());
+                map.serialize_entry(if is_root { "" } else { "__class__" }, class)?;
                 self.entries(&mut map, fields)?;
                 map.end()
             }

@@ -37,11 +37,8 @@ impl Walk<'_> {
             self.found_model = true;
         }
         let config = self.one(id, section, &Place { base, stored });
-        let mut fields = vec![(String::new(), Value::Text(class))];
-        if let Value::Map(entries) = config {
-            fields.extend(entries);
-        }
-        Some(Found::Value(Value::Map(fields)))
+        let fields = if let Value::Map(entries) = config { entries } else { Vec::new() };
+        Some(Found::Value(Value::Object { class, fields }))
     }
 
     fn is_module(&self, id: NodeId) -> bool {
