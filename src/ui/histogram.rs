@@ -58,14 +58,20 @@ pub fn histogram_ui(ui: &mut Ui, theme: &Theme, histogram: &Histogram, statistic
             }
             short_axis_count(count.max(0.0))
         })
+        .x_grid_spacer(|input| {
+            let (from, to) = input.bounds;
+            marks_every(round_step((to - from) / 5.0), from, to)
+        })
         .y_grid_spacer(move |input| {
+            // Marks beyond the bounds would be labelled outside the plot.
+            let (from, to) = (0.0, input.bounds.1);
             if log {
                 // Zero and the powers of ten, where 1 + count is drawn.
                 let tens = (0..20).map(|power| (1.0 + 10f64.powi(power)).log10());
-                std::iter::once(0.0).chain(tens).map(|value| GridMark { value, step_size: 1.0 }).collect()
+                let all = std::iter::once(0.0).chain(tens).take_while(|value| *value <= to);
+                all.map(|value| GridMark { value, step_size: 1.0 }).collect()
             } else {
-                let step = round_step(input.bounds.1 / 4.0);
-                (0..8).map(|index| GridMark { value: index as f64 * step, step_size: step }).collect()
+                marks_every(round_step(to / 4.0).max(1.0), from, to)
             }
         })
         .label_formatter(move |position| {
@@ -103,20 +109,20 @@ fn tidy(value: f64, step: f64) -> f64 {
     if step > 0.0 && value.abs() < step * 1e-6 { 0.0 } else { value }
 }
 
-/// The next 1, 2 or 5 times a power of ten, at least 1: counts are whole.
+/// Multiples of a step between two values; at most some dozens.
+fn marks_every(step: f64, from: f64, to: f64) -> Vec<GridMark> {
+    let first = (from / step).ceil();
+    let count = ((to / step).floor() - first).clamp(-1.0, 50.0) as i64;
+    (0..=count).map(|index| GridMark { value: (first + index as f64) * step, step_size: step }).collect()
+}
+
+/// The next 1, 2 or 5 times a power of ten.
 fn round_step(step: f64) -> f64 {
-    let power = 10f64.powf(step.max(1.0).log10().floor());
+    let step = if step.is_finite() && step > 0.0 { step } else { 1.0 };
+    let power = 10f64.powf(step.log10().floor());
     let lead = step / power;
-    let round = if lead <= 1.0 {
-        1.0
-    } else if lead <= 2.0 {
-        2.0
-    } else if lead <= 5.0 {
-        5.0
-    } else {
-        10.0
-    };
-    (round * power).max(1.0)
+    let round = if lead <= 1.0 { 1.0 } else if lead <= 2.0 { 2.0 } else if lead <= 5.0 { 5.0 } else { 10.0 };
+    round * power
 }
 
 fn short_axis_count(count: f64) -> String {
@@ -139,6 +145,6 @@ mod tests {
     #[test]
     fn axis_counts_are_short_and_steps_are_round() {
         assert_eq!([0.0, 80_000.0, 2_500_000.0].map(short_axis_count), ["0", "80k", "2.5M"]);
-        assert_eq!([0.2, 3.0, 17_000.0].map(round_step), [1.0, 5.0, 20_000.0]);
+        assert_eq!([3.0, 17_000.0].map(round_step), [5.0, 20_000.0]);
     }
 }

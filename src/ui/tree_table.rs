@@ -60,7 +60,8 @@ impl Columns {
                 column
             })
         };
-        let role = take(role, 72.0);
+        let role = take(role, 66.0);
+        take(role.is_some(), 0.0); // a number and a word need more air between them
         let bytes = take(true, 68.0).unwrap_or_default();
         let bar = take(bar, 40.0);
         let parameters = take(true, 76.0).unwrap_or_default();

@@ -5,7 +5,7 @@
 use super::names::Known;
 use super::numpy;
 use super::view::View;
-use crate::formats::containers::pickle::{Content, Node, NodeId};
+use crate::formats::containers::pickle::{Content, Global, Node, NodeId};
 use crate::model::Value;
 
 /// Bytes of a byte string that are shown.
@@ -26,7 +26,7 @@ pub fn simple(view: &View, id: NodeId) -> Option<Value> {
         Node::Blob(_) | Node::Range(_) => Some(bytes(view, id)),
         Node::Global(_) => Some(Value::Text(match view.known(id) {
             Known::Dtype(dtype) => format!("torch.{dtype}"),
-            _ => view.graph.global(id).map(|global| global.full_name()).unwrap_or_default(),
+            _ => view.graph.global(id).map(Global::full_name).unwrap_or_default(),
         })),
         Node::Persistent(inner) => Some(persistent(view, id, inner)),
         Node::Call(_) => {

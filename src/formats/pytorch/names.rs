@@ -9,7 +9,7 @@ use crate::model::Dtype;
 /// A name with a meaning here.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Known {
-    /// `torch._utils._rebuild_tensor` and `_v2`: storage, offset, size, strides, requires_grad, hooks, metadata.
+    /// `torch._utils._rebuild_tensor` and `_v2`: storage, offset, size, strides, `requires_grad`, hooks, metadata.
     Tensor,
     /// `_rebuild_tensor_v3`: the same, with the dtype after the hooks.
     TensorV3,
@@ -19,11 +19,11 @@ pub enum Known {
     FromType,
     /// `_rebuild_from_type`: the same with the function's arguments last but one and no attributes.
     DeviceFromNumpy,
-    /// `_rebuild_meta_tensor_no_storage`: dtype, size, strides, requires_grad.
+    /// `_rebuild_meta_tensor_no_storage`: dtype, size, strides, `requires_grad`.
     Meta,
-    /// `_rebuild_wrapper_subclass`: class, dtype, size, strides, offset, layout, device, requires_grad.
+    /// `_rebuild_wrapper_subclass`: class, dtype, size, strides, offset, layout, device, `requires_grad`.
     Wrapper,
-    /// `_rebuild_qtensor`: storage, offset, size, strides, quantizer, requires_grad, hooks.
+    /// `_rebuild_qtensor`: storage, offset, size, strides, quantizer, `requires_grad`, hooks.
     Quantized,
     /// `_rebuild_sparse_tensor`, `_rebuild_sparse_csr_tensor`: layout and its parts.
     Sparse,
@@ -125,11 +125,12 @@ fn torch(module: &str, name: &str) -> Known {
     match name {
         "_rebuild_tensor" | "_rebuild_tensor_v2" => Known::Tensor,
         "_rebuild_tensor_v3" => Known::TensorV3,
-        "_rebuild_parameter" | "_rebuild_parameter_with_state" => Known::Parameter,
+        "_rebuild_parameter" | "_rebuild_parameter_with_state" | "_rebuild_device_tensor_from_cpu_tensor" => {
+            Known::Parameter
+        }
         "Parameter" | "Buffer" if module.starts_with("torch.nn.parameter") => Known::Parameter,
         "_rebuild_from_type_v2" | "_rebuild_from_type" => Known::FromType,
         "_rebuild_device_tensor_from_numpy" | "_rebuild_xla_tensor" => Known::DeviceFromNumpy,
-        "_rebuild_device_tensor_from_cpu_tensor" => Known::Parameter,
         "_rebuild_meta_tensor_no_storage" => Known::Meta,
         "_rebuild_wrapper_subclass" => Known::Wrapper,
         "_rebuild_qtensor" => Known::Quantized,
@@ -151,10 +152,9 @@ fn torch(module: &str, name: &str) -> Known {
 /// Source: `c10/core/ScalarType.h`; an element takes whole bytes whatever its name says.
 fn exotic(name: &str) -> Option<Dtype> {
     let bits = match name {
-        "bits8" | "bits1x8" | "bits2x4" | "bits4x2" | "quint4x2" | "quint2x4" => 8,
         "bits16" => 16,
         "bcomplex32" => 32,
-        "uint1" | "uint2" | "uint3" | "uint4" | "uint5" | "uint6" | "uint7" | "int1" | "int2" | "int3"
+        "bits8" | "bits1x8" | "bits2x4" | "bits4x2" | "quint4x2" | "quint2x4" | "uint1" | "uint2" | "uint3" | "uint4" | "uint5" | "uint6" | "uint7" | "int1" | "int2" | "int3"
         | "int4" | "int5" | "int6" | "int7" => 8,
         _ => return None,
     };

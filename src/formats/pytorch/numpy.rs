@@ -36,7 +36,7 @@ pub fn array(rebuilder: &mut Rebuilder<'_>, id: NodeId) -> Rebuilt {
         let state = call.state.and_then(|state| view.graph.tuple(state));
         // (version, shape, dtype, is_fortran, data); the oldest have no version.
         match state {
-            Some(&[_, shape, dtype, fortran, data]) | Some(&[shape, dtype, fortran, data]) => {
+            Some(&[_, shape, dtype, fortran, data] | &[shape, dtype, fortran, data]) => {
                 let flag = view.graph.node(fortran);
                 (shape, dtype, matches!(flag, Node::Bool(true) | Node::Int(1)), data)
             }

@@ -403,13 +403,11 @@ pub fn stored(view: &View, id: NodeId) -> Result<(String, Option<Dtype>, Option<
     if view.graph.text(kind) != Some("storage") {
         return Err(wrong());
     }
-    let dtype = match view.known(class) {
-        Known::Storage(dtype) => dtype.clone(),
-        _ => {
-            let name = view.class_name(class).unwrap_or_else(|| "of no class".to_owned());
-            return Err(format!("its storage class {name} is not known"));
-        }
+    let Known::Storage(dtype) = view.known(class) else {
+        let name = view.class_name(class).unwrap_or_else(|| "of no class".to_owned());
+        return Err(format!("its storage class {name} is not known"));
     };
+    let dtype = dtype.clone();
     let key = match view.graph.text(key) {
         Some(key) => key.to_owned(),
         None => view.graph.int(key).map(|key| key.to_string()).ok_or_else(wrong)?,

@@ -3,7 +3,7 @@
 //! Answers small questions about one node: which class, which entries, which sizes. Makes no tensors.
 
 use super::names::Known;
-use crate::formats::containers::pickle::{Call, Content, Graph, Node, NodeId, Parsed};
+use crate::formats::containers::pickle::{Call, Content, Global, Graph, Node, NodeId, Parsed};
 use crate::model::ReadError;
 use crate::raw::ByteSource;
 
@@ -64,11 +64,11 @@ impl View {
     /// The name of a class: a global, or one whose source a legacy file carries.
     pub fn class_name(&self, id: NodeId) -> Option<String> {
         match self.graph.node(id) {
-            Node::Global(_) => self.graph.global(id).map(|global| global.full_name()),
+            Node::Global(_) => self.graph.global(id).map(Global::full_name),
             // ('module', class, source file, source text)
             Node::Persistent(inner) => {
                 let &class = self.graph.tuple(inner)?.get(1)?;
-                self.graph.global(class).map(|global| global.full_name())
+                self.graph.global(class).map(Global::full_name)
             }
             _ => None,
         }

@@ -8,7 +8,7 @@
 //! source ──Window──▶ opcodes ──Machine──▶ Graph (nodes with ids, no nesting) + root + where the stream ended
 //! ```
 //!
-//! Source of the opcodes: CPython's `Lib/pickletools.py` (protocols 0 to 5) and PEP 307, 3154, 574.
+//! Source of the opcodes: `CPython`'s `Lib/pickletools.py` (protocols 0 to 5) and PEP 307, 3154, 574.
 //!
 //! Left out: persistent ids stay as they are, out-of-band buffers are refused, and large byte strings are
 //! not read but kept as ranges of the source.

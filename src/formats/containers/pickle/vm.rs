@@ -1,5 +1,6 @@
 //! The stack machine, without its powers.
 
+use std::fmt::Write as _;
 use std::collections::HashMap;
 
 use super::graph::{Graph, Node, NodeId};
@@ -462,7 +463,7 @@ impl Machine<'_> {
     }
 
     fn check_entries(&self, entries: &[NodeId], at: u64) -> Result<(), ReadError> {
-        if entries.len() % 2 != 0 {
+        if !entries.len().is_multiple_of(2) {
             return Err(ReadError::malformed("the pickle", at, "a dictionary key has no value"));
         }
         for &key in entries.iter().step_by(2) {
@@ -673,7 +674,7 @@ fn decimal(bytes: &[u8], negative: bool) -> String {
     let Some(first) = groups.pop() else { return "0".to_owned() };
     text.push_str(&first.to_string());
     for group in groups.iter().rev() {
-        text.push_str(&format!("{group:09}"));
+        let _ = write!(text, "{group:09}");
     }
     text
 }
