@@ -473,7 +473,8 @@ impl Values {
             buckets.push((-high, -low, count));
         }
         // Zero is a point of its own; what else is in the two innermost buckets is smaller than 2^-132.
-        let innermost: u64 = counted.iter().filter(|(key, _)| key & 0x7fff == 0).map(|entry| entry.1).sum();
+        let innermost: u64 =
+            counted.iter().filter(|(key, _)| matches!(key, 0 | 0x8000)).map(|entry| entry.1).sum();
         let tiny = innermost.saturating_sub(self.moments.zeros);
         if tiny > 0 {
             let (_, high) = self.bounds(0);

@@ -87,18 +87,16 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             if printed.is_ok() { Exit::Done } else { Exit::Failed }
         }
     })?;
-    match arguments.command {
-        Some(command) => Ok(Invocation::Command(command)),
-        None => {
-            // A mistyped command would otherwise open a window that says so, which a script waits for in vain.
-            for path in &arguments.paths {
-                if std::fs::symlink_metadata(path).is_err() && !index_of_prefix(path).is_file() {
-                    return Err(fail(&format!("no such command or file: {}", path.display())));
-                }
-            }
-            Ok(Invocation::Window(arguments.paths))
+    if let Some(command) = arguments.command {
+        return Ok(Invocation::Command(command));
+    }
+    // A mistyped command would otherwise open a window that says so, which a script waits for in vain.
+    for path in &arguments.paths {
+        if std::fs::symlink_metadata(path).is_err() && !index_of_prefix(path).is_file() {
+            return Err(fail(&format!("no such command or file: {}", path.display())));
         }
     }
+    Ok(Invocation::Window(arguments.paths))
 }
 
 fn index_of_prefix(path: &Path) -> PathBuf {

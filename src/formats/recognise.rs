@@ -43,8 +43,12 @@ pub fn looks_like(probe: &Probe) -> String {
             source.len() - 8
         );
     }
-    if source.len() < 16 && !is_text(head) {
-        return format!("a file of {} bytes, too short to tell what it is; it may be cut off", source.len());
+    if source.len() < 8 || (source.len() < 16 && !is_text(head)) {
+        return format!(
+            "a file of {} byte{}, too short to tell what it is; it may be cut off",
+            source.len(),
+            if source.len() == 1 { "" } else { "s" }
+        );
     }
     if is_text(head) {
         return text(head).to_owned();
@@ -60,7 +64,14 @@ pub fn looks_like(probe: &Probe) -> String {
         return "a TensorBoard event file or TFRecord; it holds a training log or data, not a checkpoint"
             .to_owned();
     }
-    "its content is not of a known kind (not recognised)".to_owned()
+    let kind = match probe.path().extension().and_then(|extension| extension.to_str()) {
+        Some("index") => "TensorFlow index",
+        Some("pb") => "protobuf",
+        _ => return "its content is not of a known kind (not recognised)".to_owned(),
+    };
+    format!(
+        "its content is not that of the {kind} file its name says (not recognised); it may be cut off or damaged"
+    )
 }
 
 fn folder(entries: &[String]) -> String {
@@ -134,7 +145,7 @@ fn zip(names: &[&str]) -> String {
     let ends = |suffix: &str| names.iter().any(|name| name.ends_with(suffix));
     let what = if names.is_empty() {
         "an empty zip archive"
-    } else if names.iter().all(|name| name.ends_with(".npy")) {
+    } else if names.iter().all(|name| name.strip_suffix(".npy").is_some()) {
         "numpy arrays (.npz), which are not read yet"
     } else if has("[Content_Types].xml") {
         "a Microsoft Office document"
@@ -260,7 +271,7 @@ fn protobuf(head: &[u8]) -> Option<&'static str> {
 }
 
 /// Whether the first record's length is plausible and its checksum right.
-/// Source: tensorflow/core/lib/io/record_writer.h: length (u64), masked crc32c of the length (u32).
+/// Source: `tensorflow/core/lib/io/record_writer.h`: length (u64), masked crc32c of the length (u32).
 fn is_tfrecord(head: &[u8]) -> bool {
     let (Some(len), Some(crc)) = (head.first_chunk::<8>(), head.get(8..12)) else { return false };
     crc == sstable::masked(crc32c::crc32c(len)).to_le_bytes()

@@ -16,7 +16,7 @@ pub enum ReadError {
     Io(#[from] io::Error),
     /// The file is shorter than it says.
     #[error(
-        "the file ends early: {what} needs {needed} bytes at offset {offset}, but {available} are left. The download may be incomplete."
+        "the file ends early: {what} needs {needed} bytes at offset {offset}, but {available} are left; the download may be incomplete"
     )]
     Truncated {
         /// What was being read.

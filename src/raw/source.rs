@@ -166,26 +166,71 @@ fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> std::io
 }
 
 /// A [`ByteSource`] as a seekable stream, for libraries that want one.
-#[derive(Debug, Clone)]
+///
+/// Reads ahead while it is read in order, so that a directory of many small fields costs few system calls.
+#[derive(Debug)]
 pub struct SourceReader {
     source: ByteSource,
     position: u64,
+    ahead: Vec<u8>,
+    ahead_start: u64,
 }
 
 impl SourceReader {
+    /// Bytes read ahead at first, and at most.
+    const AHEAD: (u64, u64) = (512, 256 << 10);
+
     /// A stream over `source`, at its start.
     pub fn new(source: ByteSource) -> Self {
-        Self { source, position: 0 }
+        Self { source, position: 0, ahead: Vec::new(), ahead_start: 0 }
+    }
+
+    /// Reads the stretch at the position: a longer one each time when it follows the last.
+    fn fill(&mut self) -> std::io::Result<()> {
+        let (first, most) = Self::AHEAD;
+        let held = self.ahead.len() as u64;
+        let follows = held > 0 && self.position == self.ahead_start + held;
+        let len = if follows { (held * 2).min(most) } else { first };
+        self.ahead = self.source.read_up_to("data", self.position, len).map_err(std::io::Error::other)?;
+        self.ahead_start = self.position;
+        Ok(())
+    }
+
+    fn held(&self) -> &[u8] {
+        let from = self.position.checked_sub(self.ahead_start).and_then(|from| usize::try_from(from).ok());
+        from.and_then(|from| self.ahead.get(from..)).unwrap_or_default()
+    }
+}
+
+impl Clone for SourceReader {
+    /// At the same position, with nothing read ahead.
+    fn clone(&self) -> Self {
+        Self { position: self.position, ..Self::new(self.source.clone()) }
     }
 }
 
 impl std::io::Read for SourceReader {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let left = self.source.len.saturating_sub(self.position);
-        let wanted = (buffer.len() as u64).min(left) as usize;
-        self.source.read_at("data", self.position, &mut buffer[..wanted]).map_err(std::io::Error::other)?;
-        self.position += wanted as u64;
-        Ok(wanted)
+        if left == 0 || buffer.is_empty() {
+            return Ok(0);
+        }
+        if self.held().is_empty() {
+            if buffer.len() as u64 >= Self::AHEAD.1 {
+                let wanted = (buffer.len() as u64).min(left) as usize;
+                self.source
+                    .read_at("data", self.position, &mut buffer[..wanted])
+                    .map_err(std::io::Error::other)?;
+                self.position += wanted as u64;
+                return Ok(wanted);
+            }
+            self.fill()?;
+        }
+        let held = self.held();
+        let count = held.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&held[..count]);
+        self.position += count as u64;
+        Ok(count)
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod apply;
 pub mod command;
+pub mod metadata;
 pub mod notices;
 pub mod session;
 pub mod settings;

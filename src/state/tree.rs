@@ -108,6 +108,10 @@ impl TreeState {
     pub fn new(checkpoint: &Checkpoint) -> Self {
         let tree = checkpoint.layer_tree();
         let mut state = Self::default();
+        // These formats store by size or by the bytes of the name, an order that tells nothing.
+        if ["safetensors", "tf-checkpoint"].iter().any(|format| checkpoint.format().starts_with(format)) {
+            state.sort = SortColumn::Name;
+        }
         let mut shown = tree.node(tree.root()).children.len() + tree.node(tree.root()).tensors.len();
         let mut level = tree.node(tree.root()).children.clone();
         while !level.is_empty() {

@@ -21,7 +21,7 @@ pub fn dialogs_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
 
 fn path_dialog_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let Some(dialog) = &ctx.state.path_dialog else { return };
-    let response = Modal::new(Id::new("path_dialog")).backdrop_color(ctx.theme.backdrop()).show(ui.ctx(), |ui| {
+    let response = Modal::new(Id::unique("path_dialog")).backdrop_color(ctx.theme.backdrop()).show(ui.ctx(), |ui| {
         ui.set_width(520.0);
         let title = if dialog.folder { "Open folder" } else { "Open file" };
         ui.label(RichText::new(title).font(theme::title(16.0)));
@@ -60,7 +60,7 @@ fn path_dialog_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
 }
 
 fn about_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
-    let response = Modal::new(Id::new("about")).backdrop_color(ctx.theme.backdrop()).show(ui.ctx(), |ui| {
+    let response = Modal::new(Id::unique("about")).backdrop_color(ctx.theme.backdrop()).show(ui.ctx(), |ui| {
         ui.set_width(420.0);
         ui.label(RichText::new(format!("Ckptscope {}", env!("CARGO_PKG_VERSION"))).font(theme::title(16.0)));
         ui.label("An explorer of machine-learning checkpoints: PyTorch, Keras, TensorFlow and safetensors.");
@@ -84,11 +84,18 @@ fn drop_overlay_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     if hovering == 0 {
         return;
     }
-    let painter = ui.ctx().layer_painter(LayerId::new(Order::Foreground, Id::new("drop_overlay")));
+    let painter = ui.ctx().layer_painter(LayerId::new(Order::Foreground, Id::unique("drop_overlay")));
     let rect = ui.ctx().content_rect();
     painter.rect_filled(rect, 0, ctx.theme.backdrop());
     let inside = rect.shrink(24.0);
-    painter.rect(inside, 12, ctx.theme.selection.gamma_multiply(0.6), egui::Stroke::new(2.0, ctx.theme.accent), egui::StrokeKind::Inside);
-    let text = if hovering == 1 { "Drop to open".to_owned() } else { format!("Drop to open {hovering} files") };
+    painter.rect(
+        inside,
+        12,
+        ctx.theme.selection.gamma_multiply(0.6),
+        egui::Stroke::new(2.0, ctx.theme.accent),
+        egui::StrokeKind::Inside,
+    );
+    let text =
+        if hovering == 1 { "Drop to open".to_owned() } else { format!("Drop to open {hovering} files") };
     painter.text(inside.center(), Align2::CENTER_CENTER, text, theme::title(22.0), ctx.theme.text_strong);
 }

@@ -24,8 +24,6 @@ pub fn menu_bar_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
             });
         });
     });
-    let bottom = whole.bottom() + 0.5;
-    ui.painter().hline(ui.clip_rect().x_range(), bottom, ctx.theme.separator());
     pages_ui(ui, ctx, whole);
 }
 
@@ -101,12 +99,9 @@ fn view_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         }
         ui.separator();
         let open = ctx.state.session.current().is_some();
-        for change in [
-            TreeChange::ExpandAll,
-            TreeChange::ExpandTo(1),
-            TreeChange::ExpandTo(2),
-            TreeChange::CollapseAll,
-        ] {
+        for change in
+            [TreeChange::ExpandAll, TreeChange::ExpandTo(1), TreeChange::ExpandTo(2), TreeChange::CollapseAll]
+        {
             item_ui(ui, ctx, Command::TreeCurrent(change), open);
         }
         ui.separator();
@@ -135,7 +130,7 @@ fn pages_ui(ui: &mut Ui, ctx: &ViewContext<'_>, whole: Rect) {
     for (index, page) in Page::ALL.into_iter().enumerate() {
         let rect = Rect::from_min_size(frame.min + Vec2::new(3.0 + SEGMENT.x * index as f32, 3.0), SEGMENT);
         let chosen = ctx.state.page == page;
-        let response = ui.interact(rect, ui.id().with(("page", index)), Sense::click());
+        let response = ui.interact(rect, ui.scope_id().with(("page", index)), Sense::click());
         response.widget_info(|| WidgetInfo::selected(Role::Tab, true, chosen, page.label()));
         let color = if chosen {
             ui.painter().rect_filled(rect, 5, theme.accent_fill);
@@ -147,7 +142,8 @@ fn pages_ui(ui: &mut Ui, ctx: &ViewContext<'_>, whole: Rect) {
             theme.text
         };
         ui.painter().text(rect.center(), Align2::CENTER_CENTER, page.label(), theme::body_medium(), color);
-        let shortcut = Command::ShowPage(page).shortcut().map(crate::state::Shortcut::text).unwrap_or_default();
+        let shortcut =
+            Command::ShowPage(page).shortcut().map(crate::state::Shortcut::text).unwrap_or_default();
         if response.on_hover_text(RichText::new(shortcut)).clicked() {
             ctx.commands.send(Command::ShowPage(page));
         }

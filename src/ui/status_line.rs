@@ -10,10 +10,10 @@ use crate::text;
 /// Draws the line.
 pub fn status_line_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let theme = ctx.theme;
-    ui.painter().hline(ui.clip_rect().x_range(), ui.max_rect().top() + 0.5, theme.separator());
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         if let Some(job) = ctx.state.jobs.first().filter(|job| job.elapsed.as_millis() >= 100) {
-            let cancel = Button::new(RichText::new("Cancel").font(theme::label())).min_size(Vec2::new(0.0, 18.0));
+            let cancel =
+                Button::new(RichText::new("Cancel").font(theme::label())).min_size(Vec2::new(0.0, 18.0));
             ui.spacing_mut().button_padding.y = 1.0;
             if ui.add(cancel).on_hover_text(&job.label).clicked() {
                 ctx.commands.send(Command::Cancel(job.key));
@@ -60,9 +60,9 @@ fn message_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let text = match entry.tree.selected() {
         Some(item @ Item::Tensor(_)) => text::escape(&crate::state::tree::full_name(checkpoint, item)),
         Some(item @ Item::Group(id)) => format!(
-            "{} · {} tensors",
+            "{} · {}",
             text::escape(&crate::state::tree::full_name(checkpoint, item)),
-            text::count(checkpoint.layer_tree().node(id).total_tensors)
+            super::widgets::tensors(checkpoint.layer_tree().node(id).total_tensors)
         ),
         None => text::escape(&entry.path.to_string_lossy()),
     };

@@ -47,6 +47,14 @@ impl<'a> Catalogue<'a> {
         self.used.get(index).copied().unwrap_or(true)
     }
 
+    /// Whether a dataset holds integers, which no gradient changes: quantised weights, counters, lookup tables.
+    pub fn is_integer(&self, index: usize) -> bool {
+        self.tree
+            .datasets
+            .get(index)
+            .is_some_and(|dataset| dataset.dtype.is_numeric() && !dataset.dtype.is_float())
+    }
+
     /// Adds a dataset, once.
     pub fn add(&mut self, index: usize, mut entry: Entry) {
         let Some(dataset) = self.tree.datasets.get(index) else { return };

@@ -98,7 +98,9 @@ fn add_layer(catalogue: &mut Catalogue, group: &Group, name: &str, model: Option
                 path: keys,
                 layer: layer_path,
                 role: TensorRole::Parameter,
-                trainable: Some(!statistic && holder.is_none_or(|layer| layer.trainable)),
+                trainable: Some(
+                    !statistic && !catalogue.is_integer(index) && holder.is_none_or(|layer| layer.trainable),
+                ),
             },
         );
     }

@@ -79,7 +79,8 @@ pub(super) fn read(catalogue: &mut Catalogue, model: Option<&Layer>, keras2: boo
             let mut path = owner.keys.clone();
             path.push(name.map_or_else(|| number.to_string(), str::to_owned));
             let statistic = name.is_some_and(|name| variables::is_statistic(name, siblings));
-            let trainable = (owner.role == TensorRole::Parameter).then_some(owner.trainable && !statistic);
+            let trainable = (owner.role == TensorRole::Parameter)
+                .then_some(owner.trainable && !statistic && !catalogue.is_integer(index));
             catalogue
                 .add(index, Entry { path, layer: owner.layer_path.clone(), role: owner.role, trainable });
         }

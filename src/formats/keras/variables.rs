@@ -57,9 +57,15 @@ pub(super) fn is_statistic(name: &str, siblings: &[&str]) -> bool {
         return true;
     }
     match name {
-        "moving_stddev" | "renorm_mean" | "renorm_stddev" | "seed_generator_state" | "sn_u" | "vector_u" => {
-            true
-        }
+        // Factors of weights quantised to 8-bit integers.
+        "kernel_scale"
+        | "embeddings_scale"
+        | "moving_stddev"
+        | "renorm_mean"
+        | "renorm_stddev"
+        | "seed_generator_state"
+        | "sn_u"
+        | "vector_u" => true,
         // The Normalization layer; other layers may train something called `mean`.
         "mean" | "variance" | "count" => siblings.contains(&"mean") && siblings.contains(&"variance"),
         _ => false,

@@ -152,3 +152,135 @@ fn is_pickle(head: &[u8], len: u64) -> bool {
 fn ends_in_a_line(head: &[u8], offset: u64) -> bool {
     usize::try_from(offset).ok().and_then(|from| head.get(from..)).is_some_and(|rest| !rest.contains(&b'\n'))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::model::{TensorId, TensorRole};
+
+    /// `_rebuild_tensor_v2` of a `FloatStorage` with six elements, protocol 2.
+    fn tensor(key: &str, offset: u8, shape: [u8; 2], strides: [u8; 2]) -> Vec<u8> {
+        let mut bytes = b"ctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\n".to_vec();
+        bytes.extend([b'U', key.len() as u8]);
+        bytes.extend(key.as_bytes());
+        bytes.extend(b"U\x03cpuK\x06tQ");
+        bytes.extend([b'K', offset]);
+        bytes.extend([b'K', shape[0], b'K', shape[1], 0x86]);
+        bytes.extend([b'K', strides[0], b'K', strides[1], 0x86]);
+        bytes.extend(b"\x89ccollections\nOrderedDict\n)RtR");
+        bytes
+    }
+
+    fn dictionary(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let mut bytes = b"\x80\x02}(".to_vec();
+        for (key, value) in entries {
+            bytes.extend([b'U', key.len() as u8]);
+            bytes.extend(key.as_bytes());
+            bytes.extend(value);
+        }
+        bytes.extend(b"u.");
+        bytes
+    }
+
+    /// Opens a pickle whose storages "0" and "1" hold the floats 0 to 5.
+    fn opened(pickle: Vec<u8>) -> CheckpointParts {
+        let source = ByteSource::from_vec(pickle);
+        let parsed = pickle::parse(&source, 0, &Progress::new()).expect("a pickle");
+        let floats: Vec<u8> = (0..6u8).flat_map(|value| f32::from(value).to_le_bytes()).collect();
+        let mut storages = storage::Listed::default();
+        for key in ["0", "1"] {
+            let place = storage::Place::Range(ByteSource::from_vec(floats.clone()));
+            storages.places.insert(key.to_owned(), place);
+        }
+        catalogue_of(&View::new(parsed, source.clone()), &storages, "pytorch-zip", Vec::new(), &source)
+    }
+
+    fn values(parts: &CheckpointParts, id: u32) -> Result<Vec<f32>, ReadError> {
+        let mut values = Vec::new();
+        parts.reader.read_chunks(TensorId(id), &Progress::new(), &mut |bytes| {
+            values.extend(bytes.as_chunks::<4>().0.iter().map(|&four| f32::from_le_bytes(four)));
+            ControlFlow::Continue(())
+        })?;
+        Ok(values)
+    }
+
+    #[test]
+    fn a_transposed_view_is_read_in_its_own_order() {
+        let parts = opened(dictionary(&[("w", tensor("0", 0, [3, 2], [1, 3]))]));
+        assert_eq!(values(&parts, 0).expect("values"), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+    }
+
+    #[test]
+    fn tensors_over_the_same_elements_are_tied_and_their_bytes_counted_once() {
+        let whole = || tensor("0", 0, [2, 3], [3, 1]);
+        let parts = opened(dictionary(&[
+            ("a.weight", whole()),
+            ("b.weight", whole()),
+            ("c", tensor("0", 1, [1, 2], [2, 1])),
+        ]));
+        let tied: Vec<_> = parts.tensors.iter().map(|tensor| tensor.tied_to).collect();
+        assert_eq!(tied, [None, Some(TensorId(0)), None]);
+        assert_eq!(parts.tensors.iter().map(|tensor| tensor.stored_bytes).sum::<u64>(), 24);
+    }
+
+    #[test]
+    fn a_tensor_past_its_storage_costs_only_itself() {
+        let parts = opened(dictionary(&[
+            ("bad.weight", tensor("0", 100, [2, 3], [3, 1])),
+            ("lost.weight", tensor("7", 0, [2, 3], [3, 1])),
+            ("good.weight", tensor("1", 0, [2, 3], [3, 1])),
+        ]));
+        assert!(values(&parts, 0).is_err() && values(&parts, 1).is_err());
+        assert_eq!(values(&parts, 2).expect("values").len(), 6);
+        let blamed: Vec<_> = parts.problems.iter().map(|problem| problem.tensor).collect();
+        assert_eq!(blamed, [Some(TensorId(0)), Some(TensorId(1))]);
+    }
+
+    #[test]
+    fn parts_of_a_checkpoint_are_told_apart() {
+        let weights = |name: &str| dictionary(&[(name, tensor("0", 0, [2, 3], [3, 1]))]);
+        let inner = |bytes: Vec<u8>| bytes[2..bytes.len() - 1].to_vec();
+        let parts = opened(dictionary(&[
+            ("epoch", b"K\x03".to_vec()),
+            ("model_state_dict", inner(weights("fc1.weight"))),
+            ("ema", inner(weights("fc1.weight"))),
+            ("rng_state", tensor("1", 0, [2, 3], [3, 1])),
+        ]));
+        let seen: Vec<_> = parts.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.role)).collect();
+        assert_eq!(
+            seen,
+            [
+                ("model_state_dict.fc1.weight", TensorRole::Parameter),
+                ("ema.fc1.weight", TensorRole::Ema),
+                ("rng_state", TensorRole::Other),
+            ]
+        );
+        assert_eq!(parts.tensors[0].layer, "fc1");
+        assert_eq!(parts.metadata.get("epoch"), Some(&Value::Int(3)));
+        assert!(parts.metadata.get("model_state_dict").is_none() && parts.counts_known);
+    }
+
+    #[test]
+    fn a_list_that_holds_itself_is_shown_once() {
+        let parts = opened(b"\x80\x02]q\x00(h\x00K\x05e.".to_vec());
+        assert!(
+            matches!(&parts.metadata, Value::List(items) if matches!(items[..], [Value::Elided(_), Value::Int(5)]))
+        );
+    }
+
+    #[test]
+    fn text_that_is_no_pickle_is_not_claimed() {
+        for head in [
+            &b"<html>"[..],
+            b"{\"a\": 1}",
+            b"(see the notes below)\nand more\n",
+            b"cat\ndog\n",
+            b"\x80\x63..",
+        ] {
+            assert!(!is_pickle(head, head.len() as u64), "{:?}", head.escape_ascii());
+        }
+        assert!(is_pickle(b"(dp0\nS'a'\nI1\ns.", 15) && is_pickle(b"\x80\x04}.", 4));
+    }
+}

@@ -120,9 +120,15 @@ impl Walk<'_> {
         }
         // Other attributes come last, so that the tensors of the state_dict are first of those that share a storage.
         for (name, value) in later {
+            let before = self.catalogue.tensors.len();
+            let depth = self.path.len();
             self.path.push(name);
             let inner = if section == Section::Ema { Section::Ema } else { Section::Other };
             let found = self.find(value, inner);
+            for tensor in self.catalogue.tensors.iter_mut().skip(before) {
+                let inside = tensor.path.get(depth..).unwrap_or_default().join(".");
+                tensor.stored_name = Some(join(&place.stored, &inside));
+            }
             let name = self.path.pop().unwrap_or_default();
             if let Found::Value(value) = found
                 && !value.is_empty()

@@ -122,7 +122,8 @@ impl<'a> Rebuilder<'a> {
                 let mut made = match arg(6).map(|id| view.known(id)) {
                     Some(Known::Dtype(dtype)) => self.strided(args, Some(dtype.clone())),
                     _ => {
-                        let name = arg(6).and_then(|id| view.graph.global(id)).map(|global| global.name.clone());
+                        let name =
+                            arg(6).and_then(|id| view.graph.global(id)).map(|global| global.name.clone());
                         let mut made = self.strided(args, None);
                         made.fault.get_or_insert_with(|| {
                             format!("its dtype {} is not known", name.as_deref().unwrap_or("of no name"))

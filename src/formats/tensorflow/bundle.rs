@@ -1,7 +1,7 @@
 //! V2 tensor bundles: from a prefix to the catalogue of its variables.
 //!
 //! Finds where every variable's bytes are; what the variables mean is decided by `variables`.
-//! Source: tensorflow/core/util/tensor_bundle/tensor_bundle.h and tensorflow/core/protobuf/tensor_bundle.proto.
+//! Source: `tensorflow/core/util/tensor_bundle/tensor_bundle.h` and `tensorflow/core/protobuf/tensor_bundle.proto`.
 //!
 //! ```text
 //! P.index                table: "" → BundleHeaderProto, name → BundleEntryProto, slice key → BundleEntryProto
@@ -255,7 +255,7 @@ fn parse_entry(message: Message<'_>) -> Result<Entry, ReadError> {
     Ok(entry)
 }
 
-/// A `TensorSliceProto`: an extent per dimension. Source: tensorflow/core/framework/tensor_slice.proto.
+/// A `TensorSliceProto`: an extent per dimension. Source: `tensorflow/core/framework/tensor_slice.proto`.
 pub fn parse_slice(field: &Field<'_>) -> Result<Vec<Extent>, ReadError> {
     let mut extents = Vec::new();
     for part in field.message()? {

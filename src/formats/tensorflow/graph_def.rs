@@ -1,7 +1,7 @@
 //! Graphs: the constants of a frozen `GraphDef` (`.pb`) or of a `MetaGraphDef` (`.meta`) as tensors.
 //!
 //! Walks the file without reading tensor bytes; raw contents stay where they are. Sources:
-//! tensorflow/core/framework/graph.proto, node_def.proto, attr_value.proto, tensor.proto.
+//! `tensorflow/core/framework/graph.proto`, `node_def.proto`, `attr_value.proto`, tensor.proto.
 
 use std::collections::BTreeMap;
 
@@ -311,7 +311,7 @@ impl TensorProto {
             .checked_elements()
             .ok_or_else(|| malformed("the size of its shape overflows".to_owned()))?;
         if self.dtype == DT_STRING {
-            return string_location(self.strings, elements);
+            return string_location(&self.strings, elements);
         }
         let Some(bytes) = dtype.bytes_for(elements) else {
             return Err(ReadError::unsupported(format!("values of type {dtype} cannot be read")));
@@ -358,7 +358,7 @@ fn repeat_last(mut list: Vec<u8>, item: usize, bytes: u64) -> Result<Vec<u8>, Re
 }
 
 /// Strings in the layout that bundles have, in memory.
-fn string_location(strings: Vec<Vec<u8>>, elements: u64) -> Result<Location, ReadError> {
+fn string_location(strings: &[Vec<u8>], elements: u64) -> Result<Location, ReadError> {
     let count = strings.len() as u64;
     if count != elements && count != 1 && count != 0 {
         return Err(ReadError::malformed("a constant", 0, "it has another number of strings than its shape"));

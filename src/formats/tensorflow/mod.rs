@@ -26,7 +26,7 @@ use super::{Format, Probe};
 use crate::model::{CheckpointParts, Dtype, Problem, Progress, ReadError, Value};
 use crate::raw::limits;
 
-/// TensorFlow checkpoints and SavedModels.
+/// TensorFlow checkpoints, `SavedModel` folders and graphs.
 pub struct TensorFlow;
 
 /// What a path is.
@@ -155,11 +155,10 @@ fn is_table(path: &Path) -> bool {
 
 fn open_checkpoint(prefix: &Path, problem: Option<Problem>) -> Result<CheckpointParts, ReadError> {
     let bundle = Bundle::open(prefix)?;
-    let mut metadata = Vec::new();
-    metadata.push((
+    let metadata = vec![(
         "checkpoint".to_owned(),
         Value::Text(prefix.file_name().unwrap_or_default().to_string_lossy().into_owned()),
-    ));
+    )];
     let mut parts = catalogue("tf-checkpoint", bundle, None, metadata);
     parts.problems.extend(problem);
     Ok(parts)

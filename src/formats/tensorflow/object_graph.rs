@@ -1,8 +1,8 @@
 //! Object graphs: which object of the program holds which variable.
 //!
 //! Reads `TrackableObjectGraph` (in every TF2 checkpoint) and `SavedObjectGraph` (in a SavedModel) into one shape; what
-//! follows from them is decided by `variables`. Sources: tensorflow/core/protobuf/trackable_object_graph.proto and
-//! tensorflow/core/protobuf/saved_object_graph.proto.
+//! follows from them is decided by `variables`. Sources: `tensorflow/core/protobuf/trackable_object_graph.proto` and
+//! `tensorflow/core/protobuf/saved_object_graph.proto`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,6 +16,9 @@ pub const GRAPH_KEY: &str = "_CHECKPOINTABLE_OBJECT_GRAPH";
 
 /// What follows the path of a variable in its key.
 pub const VALUE_SUFFIX: &str = "/.ATTRIBUTES/VARIABLE_VALUE";
+
+/// Dimensions, `None` for one that is not fixed.
+pub type Dimensions = Vec<Option<u64>>;
 
 /// Index of an object; 0 is the root.
 pub type NodeId = u32;
@@ -66,7 +69,7 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     by_name: HashMap<(NodeId, String), NodeId>,
     /// Shape of the first output of each traced function, where it is fixed enough to tell.
-    pub function_outputs: HashMap<String, Vec<Option<u64>>>,
+    pub function_outputs: HashMap<String, Dimensions>,
 }
 
 impl Graph {
@@ -96,10 +99,11 @@ impl Graph {
                     });
                 }
                 graph.nodes.push(node);
-            } else if field.number == 2 && saved {
-                if let Some((name, shape)) = parse_function(&field)? {
-                    graph.function_outputs.insert(name, shape);
-                }
+            } else if field.number == 2
+                && saved
+                && let Some((name, shape)) = parse_function(&field)?
+            {
+                graph.function_outputs.insert(name, shape);
             }
         }
         for (id, node) in graph.nodes.iter().enumerate() {
@@ -170,7 +174,7 @@ pub fn key_parts(key: &str) -> Vec<&str> {
     path.split('/').collect()
 }
 
-/// An attribute name as the program wrote it. Source: tensorflow/python/checkpoint/util.py, `escape_local_name`.
+/// An attribute name as the program wrote it. Source: `tensorflow/python/checkpoint/util.py`, `escape_local_name`.
 pub fn unescape(part: &str) -> String {
     let mut name = String::with_capacity(part.len());
     let mut rest = part;
@@ -276,7 +280,7 @@ fn parse_variable(field: &Field<'_>) -> Result<Kind, ReadError> {
 }
 
 /// Name and first output shape of an entry of `SavedObjectGraph.concrete_functions`.
-fn parse_function(field: &Field<'_>) -> Result<Option<(String, Vec<Option<u64>>)>, ReadError> {
+fn parse_function(field: &Field<'_>) -> Result<Option<(String, Dimensions)>, ReadError> {
     let (mut name, mut shape) = (String::new(), None);
     for part in field.message()? {
         let part = part?;
@@ -297,7 +301,7 @@ fn parse_function(field: &Field<'_>) -> Result<Option<(String, Vec<Option<u64>>)
 }
 
 /// The shape of the first `TensorSpecProto` in a `StructuredValue`; recursion is bounded by [`Field::message`].
-/// Source: tensorflow/core/protobuf/struct.proto.
+/// Source: `tensorflow/core/protobuf/struct.proto`.
 fn first_tensor_shape(field: &Field<'_>) -> Result<Option<Vec<Option<u64>>>, ReadError> {
     for part in field.message()? {
         let part = part?;

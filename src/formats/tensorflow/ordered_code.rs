@@ -1,7 +1,7 @@
 //! The keys under which the pieces of a partitioned variable stand in a checkpoint's table.
 //!
-//! Source: tensorflow/core/util/saved_tensor_slice_util.cc (`EncodeTensorNameSlice`) and
-//! tensorflow/core/lib/strings/ordered_code.cc.
+//! Source: `tensorflow/core/util/saved_tensor_slice_util.cc` (`EncodeTensorNameSlice`) and
+//! `tensorflow/core/lib/strings/ordered_code.cc`.
 
 /// One dimension of a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

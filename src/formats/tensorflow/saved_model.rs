@@ -1,7 +1,7 @@
 //! `saved_model.pb`: signatures, versions, the object graph and what Keras says of its layers.
 //!
-//! The graph's nodes themselves are skipped, not read. Sources: tensorflow/core/protobuf/saved_model.proto,
-//! tensorflow/core/protobuf/meta_graph.proto, keras/protobuf/saved_metadata.proto.
+//! The graph's nodes themselves are skipped, not read. Sources: `tensorflow/core/protobuf/saved_model.proto`,
+//! `tensorflow/core/protobuf/meta_graph.proto`, `keras/protobuf/saved_metadata.proto`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub struct SavedModel {
     pub tensorflow_version: Option<String>,
     /// Tags, signatures, versions, for people.
     pub metadata: Vec<(String, Value)>,
-    /// The object graph; `None` for SavedModels of TF1.
+    /// The object graph; `None` for those of TF1.
     pub graph: Option<Graph>,
     /// Keras's own descriptions, by object.
     pub keras: HashMap<NodeId, KerasObject>,
@@ -132,7 +132,7 @@ impl SavedModel {
         Ok(())
     }
 
-    /// `MetaInfoDef`: tags = 4, tensorflow_version = 5, tensorflow_git_version = 6.
+    /// `MetaInfoDef`: `tags = 4, tensorflow_version = 5, tensorflow_git_version = 6`.
     fn read_meta_info(&mut self, message: Message<'_>) -> Result<(), ReadError> {
         let mut tags = Vec::new();
         for field in message {
@@ -189,7 +189,7 @@ impl SavedModel {
     }
 }
 
-/// `SavedObject`: node_id = 2, node_path = 3, identifier = 4, metadata = 5.
+/// `SavedObject`: `node_id = 2, node_path = 3, identifier = 4, metadata = 5`.
 fn keras_object(field: &Field<'_>) -> Result<Option<(NodeId, KerasObject)>, ReadError> {
     let (mut id, mut identifier, mut json) = (0, String::new(), None);
     for part in field.message()? {
@@ -204,7 +204,7 @@ fn keras_object(field: &Field<'_>) -> Result<Option<(NodeId, KerasObject)>, Read
     Ok(json.map(|json| (id, KerasObject { identifier, json })))
 }
 
-/// An entry of `MetaGraphDef.signature_def`: inputs = 1, outputs = 2, method_name = 3.
+/// An entry of `MetaGraphDef.signature_def`: `inputs = 1, outputs = 2, method_name = 3`.
 fn signature(message: Message<'_>, entries: &mut usize) -> Result<(String, Value), ReadError> {
     let mut name = String::new();
     let mut content = Vec::new();
@@ -236,7 +236,7 @@ fn signature(message: Message<'_>, entries: &mut usize) -> Result<(String, Value
     Ok((name, Value::Map(content)))
 }
 
-/// A named `TensorInfo`: name = 1, dtype = 2, tensor_shape = 3.
+/// A named `TensorInfo`: `name = 1, dtype = 2, tensor_shape = 3`.
 fn argument(field: &Field<'_>) -> Result<(String, Value), ReadError> {
     let mut key = String::new();
     let mut content = Vec::new();

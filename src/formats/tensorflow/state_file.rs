@@ -1,7 +1,7 @@
 //! The text file `checkpoint`, which names the latest checkpoint of a folder.
 //!
 //! Only base names are taken from it: the file often holds absolute paths of the machine that trained, and a hostile
-//! one may point anywhere. Source: tensorflow/python/training/checkpoint_state.proto, in protobuf's text form.
+//! one may point anywhere. Source: `tensorflow/python/training/checkpoint_state.proto`, in protobuf's text form.
 
 use std::path::{Path, PathBuf};
 

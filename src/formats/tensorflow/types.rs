@@ -7,7 +7,7 @@ use crate::raw::limits;
 /// `DT_STRING`.
 pub const DT_STRING: u64 = 7;
 
-/// The dtype of a `DataType` number. Source: tensorflow/core/framework/types.proto. Four-bit integers take a byte each
+/// The dtype of a `DataType` number. Source: `tensorflow/core/framework/types.proto`. Four-bit integers take a byte each
 /// in files; resources and variants have no values of their own. Numbers above 100 are references to the type below.
 pub fn dtype(number: u64) -> Dtype {
     match if (101..=199).contains(&number) { number - 100 } else { number } {

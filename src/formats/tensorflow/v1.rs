@@ -1,7 +1,7 @@
 //! V1 checkpoints: one table file that holds both the catalogue and the values.
 //!
 //! Values stand inside compressed blocks, so one is read by unpacking its block. Sources:
-//! tensorflow/core/util/saved_tensor_slice.proto, tensorflow/core/util/tensor_slice_writer.h.
+//! `tensorflow/core/util/saved_tensor_slice.proto`, `tensorflow/core/util/tensor_slice_writer.h`.
 //!
 //! ```text
 //! "" → SavedTensorSlices { meta = 1 { tensor = 1 { name = 1, shape = 2, type = 3, slice = 4 } } }
@@ -62,23 +62,21 @@ pub fn open(source: &ByteSource) -> Result<Bundle, ReadError> {
     let mut catalogue = Vec::with_capacity(variables.len());
     for (mut variable, key) in variables {
         let id = TensorId(catalogue.len() as u32);
-        match key.and_then(|key| blocks.get(&key).map(|&(block, size)| (key, block, size))) {
-            Some((key, block, size)) => {
-                variable.stored_bytes = size;
-                variable.location = Location::TableEntry {
-                    source: source.clone(),
-                    block,
-                    key,
-                    dtype: variable.dtype.clone(),
-                    shape: variable.shape.clone(),
-                };
-            }
-            None => {
-                let reason =
-                    "its values are not in the file, or in pieces, which V1 checkpoints are not read for";
-                variable.location = Location::Unreadable(reason.to_owned());
-                problems.push(Problem::error("unreadable-tensor", reason).on(id));
-            }
+        let entry = key.and_then(|key| blocks.get(&key).map(|&(block, size)| (key, block, size)));
+        if let Some((key, block, size)) = entry {
+            variable.stored_bytes = size;
+            variable.location = Location::TableEntry {
+                source: source.clone(),
+                block,
+                key,
+                dtype: variable.dtype.clone(),
+                shape: variable.shape.clone(),
+            };
+        } else {
+            let reason =
+                "its values are not in the file, or in pieces, which V1 checkpoints are not read for";
+            variable.location = Location::Unreadable(reason.to_owned());
+            problems.push(Problem::error("unreadable-tensor", reason).on(id));
         }
         catalogue.push(variable);
     }
@@ -144,4 +142,66 @@ pub fn unpack(
         }
     }
     Err(gone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::containers::sstable::testing::{block, table, table_of};
+    use crate::formats::tensorflow::ordered_code::Extent;
+    use crate::model::Progress;
+    use std::ops::ControlFlow;
+
+    fn nested(number: u8, content: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![number << 3 | 2, content.len() as u8];
+        bytes.extend(content);
+        bytes
+    }
+
+    /// One int32 variable `w` of shape [2] with values 5 and -1.
+    fn entries() -> Vec<(Vec<u8>, Vec<u8>)> {
+        let shape = nested(2, &nested(2, &[8, 2]));
+        let slice = nested(4, &nested(1, &[]));
+        let meta = [nested(1, b"w"), shape, vec![0x18, 3], slice].concat();
+        let values = nested(7, &[5, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
+        let data = [nested(1, b"w"), nested(3, &values)].concat();
+        vec![
+            (Vec::new(), nested(1, &nested(1, &meta))),
+            (slice_key(b"w", &[Extent { start: 0, length: None }]), nested(2, &data)),
+        ]
+    }
+
+    fn read(source: &ByteSource) -> Vec<u8> {
+        let bundle = open(source).expect("opens");
+        let mut all = Vec::new();
+        bundle.variables[0]
+            .location
+            .read(&Progress::new(), &mut |bytes| {
+                all.extend_from_slice(bytes);
+                ControlFlow::Continue(())
+            })
+            .expect("readable");
+        all
+    }
+
+    #[test]
+    fn values_are_read_from_their_block_packed_or_not() {
+        let entries = entries();
+        let pairs: Vec<(&[u8], &[u8])> = entries.iter().map(|(k, v)| (k.as_slice(), v.as_slice())).collect();
+        let plain = ByteSource::from_vec(table(&pairs));
+        let packed = snap::raw::Encoder::new().compress_vec(&block(&pairs)).expect("fits");
+        let packed = ByteSource::from_vec(table_of(packed, 1));
+        for source in [plain, packed] {
+            assert!(is_v1(&source));
+            assert_eq!(read(&source), [5, 0, 0, 0, 255, 255, 255, 255]);
+        }
+    }
+
+    #[test]
+    fn a_variable_without_values_is_still_listed() {
+        let entries = entries();
+        let source = ByteSource::from_vec(table(&[(&entries[0].0, &entries[0].1)]));
+        let bundle = open(&source).expect("opens");
+        assert_eq!((bundle.variables[0].shape.dims(), bundle.problems.len()), (&[2][..], 1));
+    }
 }

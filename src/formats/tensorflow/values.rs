@@ -219,7 +219,7 @@ impl<'a> Stream<'a> {
 /// Where the bytes of the strings begin, after checking that the lengths add up to what is there.
 ///
 /// Layout: a varint per string, 4 bytes of checksum, all bytes.
-/// Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, `WriteStringTensor`.
+/// Source: `tensorflow/core/util/tensor_bundle/tensor_bundle.cc`, `WriteStringTensor`.
 fn string_bytes_start(source: &ByteSource, elements: u64) -> Result<u64, ReadError> {
     if elements > source.len() {
         return Err(ReadError::Truncated {

@@ -36,7 +36,7 @@ const UNTRAINED: [&str; 10] = [
     "_state_var",
 ];
 
-/// Endings of slot variables in TF1 checkpoints. Source: `_get_or_make_slot`'s callers in tensorflow/python/training.
+/// Endings of slot variables in TF1 checkpoints. Source: `_get_or_make_slot`'s callers in `tensorflow/python/training`.
 const TF1_SLOTS: [&str; 17] = [
     "Adam",
     "Adam_1",

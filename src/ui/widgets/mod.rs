@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use egui::{
-    Align, Align2, Button, CornerRadius, FontId, Frame, Layout, Margin, Pos2, Rect, Response, RichText, Sense, Stroke, Ui,
-    Vec2, WidgetInfo,
+    Align, Align2, Button, CornerRadius, FontId, Frame, Layout, Margin, Pos2, Rect, Response, RichText,
+    Sense, Stroke, Ui, Vec2, WidgetInfo,
 };
 
 use super::theme::{self, Theme};
@@ -12,6 +12,11 @@ use crate::jobs::JobError;
 
 /// How long a job may take before its view says that it is loading.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// `1 tensor`, `57 tensors`.
+pub fn tensors(count: u64) -> String {
+    format!("{} tensor{}", crate::text::count(count), if count == 1 { "" } else { "s" })
+}
 
 /// A small upper-case heading.
 pub fn section_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
@@ -44,7 +49,14 @@ fn chip_in(ui: &mut Ui, theme: &Theme, text: &str, font: FontId, color: egui::Co
 }
 
 /// Text in one line, cut with `…` to a width; the rest on hover. Returns the width it took.
-pub fn clipped_text(ui: &Ui, rect: Rect, align: Align2, text: &str, font: FontId, color: egui::Color32) -> f32 {
+pub fn clipped_text(
+    ui: &Ui,
+    rect: Rect,
+    align: Align2,
+    text: &str,
+    font: FontId,
+    color: egui::Color32,
+) -> f32 {
     if rect.width() < 4.0 {
         return 0.0;
     }
@@ -92,7 +104,8 @@ pub fn primary_button_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
 pub fn close_button_ui(ui: &mut Ui, rect: Rect, id: egui::Id, theme: &Theme, name: &str) -> Response {
     let response = ui.interact(rect, id, Sense::click());
     response.widget_info(|| WidgetInfo::labeled(egui::accesskit::Role::Button, true, name));
-    let color = if response.hovered() || response.has_focus() { theme.text_strong } else { theme.text_second };
+    let color =
+        if response.hovered() || response.has_focus() { theme.text_strong } else { theme.text_second };
     if response.hovered() || response.has_focus() {
         ui.painter().rect_filled(rect, 4, theme.line);
     }
@@ -114,7 +127,7 @@ pub fn separator_ui(ui: &mut Ui, theme: &Theme) {
 pub fn is_slow(ui: &Ui, since: Instant) -> bool {
     match PATIENCE.checked_sub(since.elapsed()) {
         Some(rest) if !rest.is_zero() => {
-            ui.request_repaint_after(rest);
+            ui.ctx().request_repaint_after(rest);
             false
         }
         _ => true,
@@ -155,7 +168,7 @@ pub fn failed_ui(ui: &mut Ui, theme: &Theme, what: &str, error: &JobError) -> bo
                 ui.horizontal(|ui| {
                     retry = ui.button("Retry").clicked();
                     if ui.button("Copy message").clicked() {
-                        ui.copy_text(error.message.clone());
+                        ui.ctx().copy_text(error.message.clone());
                     }
                 });
             });

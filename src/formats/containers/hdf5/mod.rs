@@ -229,3 +229,90 @@ fn shown(path: &str) -> &str {
 fn broken(path: &str, error: &hdf5::Error) -> ReadError {
     ReadError::malformed(format!("HDF5 object {path}"), 0, error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use hdf5::{AttrValue, FileBuilder};
+
+    use super::*;
+
+    fn file() -> Vec<u8> {
+        let mut builder = FileBuilder::new();
+        builder.set_attr("keras_version", AttrValue::String("2.15.0".to_owned()));
+        let mut group = builder.create_group("dense");
+        group.create_dataset("kernel").with_f32_data(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).with_shape(&[3, 2]);
+        group.set_attr("weight_names0", AttrValue::StringArray(vec!["a".to_owned()]));
+        group.set_attr("weight_names1", AttrValue::StringArray(vec!["b".to_owned(), "c".to_owned()]));
+        builder.add_group(group.finish());
+        builder.finish().expect("a file")
+    }
+
+    fn tree(bytes: Vec<u8>) -> Result<Tree, ReadError> {
+        walk(&ByteSource::from_vec(bytes), false, &Progress::new())
+    }
+
+    fn values(dataset: &Dataset) -> Result<Vec<u8>, ReadError> {
+        let mut all = Vec::new();
+        dataset.read_chunks(&Progress::new(), &mut |bytes| {
+            all.extend_from_slice(bytes);
+            ControlFlow::Continue(())
+        })?;
+        Ok(all)
+    }
+
+    #[test]
+    fn groups_attributes_and_values_are_found() {
+        let tree = tree(file()).expect("readable");
+        assert_eq!(tree.root().text("keras_version"), Some("2.15.0"));
+        let kernel = &tree.datasets[tree.dataset("/dense/kernel").expect("listed")];
+        assert_eq!(kernel.shape.dims(), [3, 2]);
+        let bytes: Vec<u8> = [1f32, 2.0, 3.0, 4.0, 5.0, 6.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+        assert_eq!(values(kernel).expect("values"), bytes);
+    }
+
+    #[test]
+    fn an_attribute_that_was_split_is_joined() {
+        let tree = tree(file()).expect("readable");
+        let group = tree.group("/dense").expect("listed");
+        assert_eq!(group.texts("weight_names"), Some(vec!["a", "b", "c"]));
+        assert_eq!(group.texts("layer_names"), None);
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_an_error_or_a_shorter_tree() {
+        let whole = file();
+        for len in 0..whole.len() {
+            if let Ok(tree) = tree(whole[..len].to_vec()) {
+                assert!(tree.problems.iter().any(|problem| problem.code == "truncated"), "{len} bytes");
+                for dataset in &tree.datasets {
+                    let _ = values(dataset);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_never_panics() {
+        let whole = file();
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0xff;
+            if let Ok(tree) = tree(bytes) {
+                for dataset in &tree.datasets {
+                    let _ = values(dataset);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_user_block_may_stand_before_the_signature() {
+        let mut bytes = vec![0; 1024];
+        bytes.extend(file());
+        let source = ByteSource::from_vec(bytes.clone());
+        assert!(has_signature(&source, &bytes[..512]));
+        assert!(!has_signature(&ByteSource::from_vec(vec![0; 4096]), &[0; 16]));
+    }
+}
