@@ -7,7 +7,7 @@ mod input;
 mod persistence;
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::jobs::JobRunner;
 use crate::jobs::watch::FileWatch;
@@ -53,7 +53,7 @@ struct ExplorerApp {
     jobs: JobRunner,
     watch: FileWatch,
     /// Commands from threads of our own: dialogs and checks.
-    answers: (Sender<Command>, Receiver<Command>),
+    answers: (SyncSender<Command>, Receiver<Command>),
 }
 
 impl ExplorerApp {
@@ -75,7 +75,8 @@ impl ExplorerApp {
             commands: CommandQueue::default(),
             jobs,
             watch,
-            answers: channel(),
+            // Dialogs answer one at a time; a few more never wait.
+            answers: sync_channel(16),
         };
         app.apply_appearance(&ctx);
         app.check_dialogs(&ctx);

@@ -43,14 +43,15 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
     /// Puts a value of that many bytes in, and others out when needed.
     pub fn insert(&mut self, key: K, value: V, bytes: usize) {
         self.remove(&key);
+        let newest = key.clone();
         self.clock += 1;
         self.bytes += bytes;
-        self.entries.insert(key.clone(), Entry { value, bytes, used: self.clock });
+        self.entries.insert(key, Entry { value, bytes, used: self.clock });
         while self.bytes > self.budget && self.entries.len() > 1 {
             let oldest = self
                 .entries
                 .iter()
-                .filter(|(candidate, _)| **candidate != key)
+                .filter(|(candidate, _)| **candidate != newest)
                 .min_by_key(|(_, entry)| entry.used)
                 .map(|(candidate, _)| candidate.clone());
             match oldest {

@@ -11,7 +11,7 @@ pub mod watch;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -94,7 +94,8 @@ impl JobRunner {
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let wake = Arc::new(wake);
-        let (sender, finished) = channel();
+        // A window that does not poll holds the workers up, not the memory.
+        let (sender, finished) = sync_channel(1024);
         for index in 0..workers {
             let (shared, sender, wake) = (shared.clone(), sender.clone(), wake.clone());
             std::thread::Builder::new()
@@ -180,7 +181,7 @@ impl Drop for JobRunner {
 
 fn worker(
     shared: &Shared,
-    finished: &Sender<(u64, JobOutcome)>,
+    finished: &SyncSender<(u64, JobOutcome)>,
     wake: &(dyn Fn() + Send + Sync),
     work: fn(&JobRequest, &Progress) -> JobOutcome,
 ) {
@@ -245,7 +246,7 @@ mod tests {
     }
 
     fn runner() -> (JobRunner, mpsc::Receiver<()>) {
-        let (sender, woken) = mpsc::channel();
+        let (sender, woken) = mpsc::sync_channel(1024);
         let sender = Mutex::new(sender);
         let wake = move || drop(sender.lock().map(|sender| sender.send(())));
         (JobRunner::with_work(1, wake, fake).unwrap(), woken)

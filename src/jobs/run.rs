@@ -60,9 +60,8 @@ fn open(path: &Path, progress: &Progress) -> Result<JobOutput, JobOutcome> {
 }
 
 fn write_example(example: &Example) -> std::io::Result<PathBuf> {
-    let folder = std::env::temp_dir().join(format!("ckptscope-examples-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
-    let path = folder.join(example.name);
+    // Kept until the system clears its temporary files: values are read from it as long as it is open.
+    let path = tempfile::Builder::new().prefix("ckptscope-example-").tempdir()?.keep().join(example.name);
     std::fs::write(&path, example.bytes)?;
     Ok(path)
 }

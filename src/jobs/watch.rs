@@ -1,7 +1,7 @@
 //! Notices that an open file changed on disk: a thread of its own looks every few seconds, frames never do.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime};
 
 use super::CheckpointId;
@@ -13,15 +13,15 @@ type Stamp = Option<(SystemTime, u64)>;
 
 /// Watches the files of the open checkpoints.
 pub struct FileWatch {
-    list: Sender<Vec<(CheckpointId, PathBuf)>>,
+    list: SyncSender<Vec<(CheckpointId, PathBuf)>>,
     changed: Receiver<CheckpointId>,
 }
 
 impl FileWatch {
     /// Starts the thread. `wake` is called, from it, when a file changed.
     pub fn new(wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
-        let (list, lists) = channel();
-        let (news, changed) = channel();
+        let (list, lists) = sync_channel(64);
+        let (news, changed) = sync_channel(64);
         std::thread::Builder::new()
             .name("file-watch".to_owned())
             .spawn(move || watch(&lists, &news, wake))?;
@@ -42,7 +42,7 @@ impl FileWatch {
 
 fn watch(
     lists: &Receiver<Vec<(CheckpointId, PathBuf)>>,
-    news: &Sender<CheckpointId>,
+    news: &SyncSender<CheckpointId>,
     wake: impl Fn() + Send + 'static,
 ) {
     let mut watched: Vec<(CheckpointId, PathBuf, Stamp)> = Vec::new();
@@ -67,11 +67,9 @@ fn watch(
             Err(RecvTimeoutError::Timeout) => {
                 for (id, path, before) in &mut watched {
                     let now = stamp(path);
-                    if now != *before {
+                    // A full queue is tried again at the next look; waiting here could wait forever.
+                    if now != *before && news.try_send(*id).is_ok() {
                         *before = now;
-                        if news.send(*id).is_err() {
-                            return;
-                        }
                         wake();
                     }
                 }

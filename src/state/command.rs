@@ -118,8 +118,8 @@ pub struct Shortcut {
 }
 
 impl Shortcut {
-    const fn command(key: &'static str) -> Option<Self> {
-        Some(Self { command: true, shift: false, key })
+    const fn command(key: &'static str) -> Self {
+        Self { command: true, shift: false, key }
     }
 
     /// For menus: `Ctrl+Shift+O`.
@@ -216,23 +216,23 @@ impl Command {
     /// Its key.
     pub fn shortcut(&self) -> Option<Shortcut> {
         match self {
-            Self::OpenFile => Shortcut::command("O"),
+            Self::OpenFile => Some(Shortcut::command("O")),
             Self::OpenFolder => Some(Shortcut { command: true, shift: true, key: "O" }),
-            Self::CloseCurrent => Shortcut::command("W"),
-            Self::ReloadCurrent => Shortcut::command("R"),
-            Self::FocusFilter => Shortcut::command("K"),
-            Self::ZoomIn => Shortcut::command("Plus"),
-            Self::ZoomOut => Shortcut::command("Minus"),
-            Self::ZoomReset => Shortcut::command("0"),
-            Self::ShowPage(Page::Explore) => Shortcut::command("1"),
-            Self::ShowPage(Page::Metadata) => Shortcut::command("2"),
+            Self::CloseCurrent => Some(Shortcut::command("W")),
+            Self::ReloadCurrent => Some(Shortcut::command("R")),
+            Self::FocusFilter => Some(Shortcut::command("K")),
+            Self::ZoomIn => Some(Shortcut::command("Plus")),
+            Self::ZoomOut => Some(Shortcut::command("Minus")),
+            Self::ZoomReset => Some(Shortcut::command("0")),
+            Self::ShowPage(Page::Explore) => Some(Shortcut::command("1")),
+            Self::ShowPage(Page::Metadata) => Some(Shortcut::command("2")),
             Self::TreeCurrent(TreeChange::ExpandAll) => {
                 Some(Shortcut { command: true, shift: true, key: "E" })
             }
             Self::TreeCurrent(TreeChange::CollapseAll) => {
                 Some(Shortcut { command: true, shift: true, key: "W" })
             }
-            Self::Quit => Shortcut::command("Q"),
+            Self::Quit => Some(Shortcut::command("Q")),
             _ => None,
         }
     }

@@ -1,5 +1,7 @@
 //! Metadata as lines of a tree: which are shown, and one value as JSON or text.
 
+use std::fmt::Write as _;
+
 use std::collections::HashSet;
 
 use crate::model::{Checkpoint, NameFilter, Value};
@@ -152,7 +154,7 @@ pub fn path_text(root: &Value, path: &[u32]) -> String {
                 value = Some(child);
             }
             Some(Value::List(items)) => {
-                written.push_str(&format!("[{index}]"));
+                let _ = write!(written, "[{index}]");
                 value = items.get(index as usize);
             }
             _ => break,

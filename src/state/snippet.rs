@@ -1,5 +1,7 @@
 //! A few lines of Python that load one tensor, for the context menu.
 
+use std::fmt::Write as _;
+
 use crate::model::{Checkpoint, TensorId};
 
 /// Python that loads a tensor with the format's own library.
@@ -13,7 +15,8 @@ pub fn python(checkpoint: &Checkpoint, id: TensorId) -> String {
             "from safetensors import safe_open\n\nwith safe_open({path}, framework=\"pt\") as f:\n    tensor = f.get_tensor({stored})\n"
         ),
         "pytorch-zip" | "pytorch-legacy" | "pytorch-tar" => {
-            let keys: String = tensor.path.iter().map(|key| format!("[{}]", quote(key))).collect();
+            let keys =
+                format!("[{}]", tensor.path.iter().map(|key| quote(key)).collect::<Vec<_>>().join("]["));
             format!(
                 "import torch\n\ncheckpoint = torch.load({path}, map_location=\"cpu\", weights_only=True)\ntensor = checkpoint{keys}\n"
             )
@@ -39,7 +42,7 @@ fn quote(text: &str) -> String {
             '"' | '\\' => quoted.extend(['\\', c]),
             '\n' => quoted.push_str("\\n"),
             c if (c as u32) < 0x20 || c as u32 == 0x7f => {
-                quoted.push_str(&format!("\\x{:02x}", c as u32));
+                let _ = write!(quoted, "\\x{:02x}", c as u32);
             }
             c => quoted.push(c),
         }

@@ -129,6 +129,7 @@ impl TreeState {
     }
 
     /// The same fold, order, filter and selection on a reloaded file, by name.
+    #[must_use]
     pub fn carry_over(&self, before: &Checkpoint, after: &Checkpoint) -> Self {
         let (old, new) = (before.layer_tree(), after.layer_tree());
         let by_path: std::collections::HashMap<String, NodeId> =

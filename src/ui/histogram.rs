@@ -121,7 +121,15 @@ fn round_step(step: f64) -> f64 {
     let step = if step.is_finite() && step > 0.0 { step } else { 1.0 };
     let power = 10f64.powf(step.log10().floor());
     let lead = step / power;
-    let round = if lead <= 1.0 { 1.0 } else if lead <= 2.0 { 2.0 } else if lead <= 5.0 { 5.0 } else { 10.0 };
+    let round = if lead <= 1.0 {
+        1.0
+    } else if lead <= 2.0 {
+        2.0
+    } else if lead <= 5.0 {
+        5.0
+    } else {
+        10.0
+    };
     round * power
 }
 

@@ -154,8 +154,9 @@ fn exotic(name: &str) -> Option<Dtype> {
     let bits = match name {
         "bits16" => 16,
         "bcomplex32" => 32,
-        "bits8" | "bits1x8" | "bits2x4" | "bits4x2" | "quint4x2" | "quint2x4" | "uint1" | "uint2" | "uint3" | "uint4" | "uint5" | "uint6" | "uint7" | "int1" | "int2" | "int3"
-        | "int4" | "int5" | "int6" | "int7" => 8,
+        "bits8" | "bits1x8" | "bits2x4" | "bits4x2" | "quint4x2" | "quint2x4" | "uint1" | "uint2"
+        | "uint3" | "uint4" | "uint5" | "uint6" | "uint7" | "int1" | "int2" | "int3" | "int4" | "int5"
+        | "int6" | "int7" => 8,
         _ => return None,
     };
     Some(Dtype::Other(name.into(), bits))

@@ -119,17 +119,15 @@ impl<'a> Rebuilder<'a> {
                 made
             }
             Known::TensorV3 => {
-                let mut made = match arg(6).map(|id| view.known(id)) {
-                    Some(Known::Dtype(dtype)) => self.strided(args, Some(dtype.clone())),
-                    _ => {
-                        let name =
-                            arg(6).and_then(|id| view.graph.global(id)).map(|global| global.name.clone());
-                        let mut made = self.strided(args, None);
-                        made.fault.get_or_insert_with(|| {
-                            format!("its dtype {} is not known", name.as_deref().unwrap_or("of no name"))
-                        });
-                        made
-                    }
+                let mut made = if let Some(Known::Dtype(dtype)) = arg(6).map(|id| view.known(id)) {
+                    self.strided(args, Some(dtype.clone()))
+                } else {
+                    let name = arg(6).and_then(|id| view.graph.global(id)).map(|global| global.name.clone());
+                    let mut made = self.strided(args, None);
+                    made.fault.get_or_insert_with(|| {
+                        format!("its dtype {} is not known", name.as_deref().unwrap_or("of no name"))
+                    });
+                    made
                 };
                 made.requires_grad = flag(4);
                 self.note_bits(arg(7), &mut made);

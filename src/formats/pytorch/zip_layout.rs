@@ -85,9 +85,10 @@ pub fn open(archive: &ZipArchive, progress: &Progress) -> Result<Zip, ReadError>
         }
         entry
     };
-    let root = match is_package {
-        true => entry.name.split_once('/').map_or(String::new(), |(root, _)| format!("{root}/")),
-        false => entry.name.strip_suffix("data.pkl").unwrap_or_default().to_owned(),
+    let root = if is_package {
+        entry.name.split_once('/').map_or(String::new(), |(root, _)| format!("{root}/"))
+    } else {
+        entry.name.strip_suffix("data.pkl").unwrap_or_default().to_owned()
     };
     let note = |name: &str| {
         let entry = archive.entry(&format!("{root}{name}"))?;

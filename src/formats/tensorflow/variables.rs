@@ -515,6 +515,8 @@ mod tests {
 
     #[test]
     fn slots_of_tf1_are_told_from_the_variables_they_belong_to() {
+        use TensorRole::{Optimizer, Other, Parameter, Unknown};
+
         let keys = [
             "beta1_power",
             "global_step",
@@ -526,7 +528,6 @@ mod tests {
         ];
         let roles: Vec<_> =
             describe(&variables(&keys), None, None).tensors.iter().map(|t| (t.role, t.trainable)).collect();
-        use TensorRole::{Optimizer, Other, Parameter, Unknown};
         assert_eq!(
             roles,
             [

@@ -1,7 +1,7 @@
 //! The stack machine, without its powers.
 
-use std::fmt::Write as _;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use super::graph::{Graph, Node, NodeId};
 use super::window::Window;
