@@ -53,7 +53,11 @@ impl Unfolding {
 }
 
 /// The lines to show. With a search: lines whose key or value passes, and what is around them.
-pub fn lines(checkpoint: &Checkpoint, unfolding: &Unfolding, search: Option<&NameFilter>) -> Vec<MetadataLine> {
+pub fn lines(
+    checkpoint: &Checkpoint,
+    unfolding: &Unfolding,
+    search: Option<&NameFilter>,
+) -> Vec<MetadataLine> {
     let mut lines = Vec::new();
     let mut path = Vec::new();
     for (index, (key, value)) in children(checkpoint.metadata()).enumerate() {
@@ -82,7 +86,13 @@ fn add(
     let preview = preview(checkpoint, value);
     let mut passes = search.is_none_or(|search| search.matches(&key) || search.matches(&preview));
     let at = lines.len();
-    lines.push(MetadataLine { path: path.clone(), key, preview, has_children: entries > 0, open: open && entries > 0 });
+    lines.push(MetadataLine {
+        path: path.clone(),
+        key,
+        preview,
+        has_children: entries > 0,
+        open: open && entries > 0,
+    });
     if open {
         for (index, (key, child)) in children(value).enumerate() {
             path.push(index as u32);
@@ -101,7 +111,9 @@ fn children(value: &Value) -> Box<dyn Iterator<Item = (String, &Value)> + '_> {
         Value::Map(entries) | Value::Object { fields: entries, .. } => {
             Box::new(entries.iter().map(|(key, value)| (text::escape(key), value)))
         }
-        Value::List(items) => Box::new(items.iter().enumerate().map(|(index, value)| (index.to_string(), value))),
+        Value::List(items) => {
+            Box::new(items.iter().enumerate().map(|(index, value)| (index.to_string(), value)))
+        }
         _ => Box::new(std::iter::empty()),
     }
 }
@@ -184,14 +196,25 @@ pub fn to_json(checkpoint: &Checkpoint, value: &Value) -> serde_json::Value {
         Value::Int(int) => Json::from(*int),
         Value::BigInt(int) => Json::String(int.clone()),
         Value::Float(float) => serde_json::Number::from_f64(*float).map_or_else(
-            || Json::String(if float.is_nan() { "NaN" } else if *float > 0.0 { "Infinity" } else { "-Infinity" }.to_owned()),
+            || {
+                Json::String(
+                    if float.is_nan() {
+                        "NaN"
+                    } else if *float > 0.0 {
+                        "Infinity"
+                    } else {
+                        "-Infinity"
+                    }
+                    .to_owned(),
+                )
+            },
             Json::Number,
         ),
         Value::Text(text) => Json::String(text.clone()),
         Value::List(items) => Json::Array(items.iter().map(|item| to_json(checkpoint, item)).collect()),
-        Value::Map(entries) => {
-            Json::Object(entries.iter().map(|(key, value)| (key.clone(), to_json(checkpoint, value))).collect())
-        }
+        Value::Map(entries) => Json::Object(
+            entries.iter().map(|(key, value)| (key.clone(), to_json(checkpoint, value))).collect(),
+        ),
         Value::Object { class, fields } => {
             let mut object = serde_json::Map::new();
             object.insert("$class".to_owned(), Json::String(class.clone()));

@@ -19,7 +19,8 @@ pub fn checkpoint_list_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         .show(ui, |ui| {
             ui.horizontal_wrapped(|ui| {
                 for command in [Command::OpenFile, Command::OpenFolder] {
-                    let label = if matches!(command, Command::OpenFolder) { "Folder…" } else { command.label() };
+                    let label =
+                        if matches!(command, Command::OpenFolder) { "Folder…" } else { command.label() };
                     if ui.button(label).on_hover_text(command.tooltip()).clicked() {
                         ctx.commands.send(command);
                     }
@@ -34,7 +35,8 @@ pub fn checkpoint_list_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
                 entry_ui(ui, ctx, entry);
             }
             let recents = ctx.state.settings.recents.iter();
-            let mut closed = recents.filter(|recent| ctx.state.session.find(&recent.path).is_none()).peekable();
+            let mut closed =
+                recents.filter(|recent| ctx.state.session.find(&recent.path).is_none()).peekable();
             if closed.peek().is_some() {
                 ui.add_space(theme::STEP * 4.0);
                 heading_ui(ui, ctx, "Recent");
@@ -87,7 +89,10 @@ fn entry_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
         );
         let width = galley.size().x + 10.0;
         if width < top.width() * 0.6 {
-            let badge = Rect::from_min_max(top.right_top() - Vec2::new(width, 0.0), top.right_bottom() - Vec2::new(0.0, 2.0));
+            let badge = Rect::from_min_max(
+                top.right_top() - Vec2::new(width, 0.0),
+                top.right_bottom() - Vec2::new(0.0, 2.0),
+            );
             ui.painter().rect_stroke(badge, 4, theme.separator(), egui::StrokeKind::Inside);
             let at = Align2::CENTER_CENTER.align_size_within_rect(galley.size(), badge);
             ui.painter().galley(at.min, galley, theme.text_second);

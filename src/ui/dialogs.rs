@@ -88,7 +88,14 @@ fn drop_overlay_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let rect = ui.ctx().content_rect();
     painter.rect_filled(rect, 0, ctx.theme.backdrop());
     let inside = rect.shrink(24.0);
-    painter.rect(inside, 12, ctx.theme.selection.gamma_multiply(0.6), egui::Stroke::new(2.0, ctx.theme.accent), egui::StrokeKind::Inside);
-    let text = if hovering == 1 { "Drop to open".to_owned() } else { format!("Drop to open {hovering} files") };
+    painter.rect(
+        inside,
+        12,
+        ctx.theme.selection.gamma_multiply(0.6),
+        egui::Stroke::new(2.0, ctx.theme.accent),
+        egui::StrokeKind::Inside,
+    );
+    let text =
+        if hovering == 1 { "Drop to open".to_owned() } else { format!("Drop to open {hovering} files") };
     painter.text(inside.center(), Align2::CENTER_CENTER, text, theme::title(22.0), ctx.theme.text_strong);
 }

@@ -88,7 +88,11 @@ pub fn histogram_ui(ui: &mut Ui, theme: &Theme, histogram: &Histogram, statistic
         plot.bar_chart(bars);
         for (x, name) in marks {
             plot.vline(
-                VLine::new(name, x).color(second).width(1.0).style(LineStyle::dashed_dense()).allow_hover(false),
+                VLine::new(name, x)
+                    .color(second)
+                    .width(1.0)
+                    .style(LineStyle::dashed_dense())
+                    .allow_hover(false),
             );
             let label = egui::RichText::new(name).font(theme::label()).color(second);
             plot.text(
@@ -117,7 +121,15 @@ fn round_step(step: f64) -> f64 {
     let step = if step.is_finite() && step > 0.0 { step } else { 1.0 };
     let power = 10f64.powf(step.log10().floor());
     let lead = step / power;
-    let round = if lead <= 1.0 { 1.0 } else if lead <= 2.0 { 2.0 } else if lead <= 5.0 { 5.0 } else { 10.0 };
+    let round = if lead <= 1.0 {
+        1.0
+    } else if lead <= 2.0 {
+        2.0
+    } else if lead <= 5.0 {
+        5.0
+    } else {
+        10.0
+    };
     round * power
 }
 

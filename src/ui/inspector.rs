@@ -55,29 +55,44 @@ struct Share {
 
 impl Inspector {
     /// Draws it.
-    pub fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, checkpoint: &Arc<Checkpoint>) {
-        ScrollArea::vertical().id_salt(("inspector", entry.id, entry.tree.selected())).auto_shrink(false).show(ui, |ui| {
-            Frame::new().inner_margin(Margin::same(16)).show(ui, |ui| {
-                ui.spacing_mut().item_spacing = Vec2::new(6.0, 6.0);
-                banner_ui(ui, ctx, entry);
-                match entry.tree.selected() {
-                    Some(Item::Tensor(id)) => {
-                        tensor_head_ui(ui, ctx, entry, checkpoint, id);
-                        self.values_ui(ui, ctx, checkpoint);
+    pub fn ui(
+        &mut self,
+        ui: &mut Ui,
+        ctx: &ViewContext<'_>,
+        entry: &OpenCheckpoint,
+        checkpoint: &Arc<Checkpoint>,
+    ) {
+        ScrollArea::vertical()
+            .id_salt(("inspector", entry.id, entry.tree.selected()))
+            .auto_shrink(false)
+            .show(ui, |ui| {
+                Frame::new().inner_margin(Margin::same(16)).show(ui, |ui| {
+                    ui.spacing_mut().item_spacing = Vec2::new(6.0, 6.0);
+                    banner_ui(ui, ctx, entry);
+                    match entry.tree.selected() {
+                        Some(Item::Tensor(id)) => {
+                            tensor_head_ui(ui, ctx, entry, checkpoint, id);
+                            self.values_ui(ui, ctx, checkpoint);
+                        }
+                        Some(Item::Group(id)) => {
+                            group_head_ui(ui, ctx, checkpoint, id);
+                            children_ui(ui, ctx, entry, checkpoint, id);
+                            self.values_ui(ui, ctx, checkpoint);
+                            config_ui(ui, ctx, checkpoint, id);
+                        }
+                        None => self.checkpoint_ui(ui, ctx, entry, checkpoint),
                     }
-                    Some(Item::Group(id)) => {
-                        group_head_ui(ui, ctx, checkpoint, id);
-                        children_ui(ui, ctx, entry, checkpoint, id);
-                        self.values_ui(ui, ctx, checkpoint);
-                        config_ui(ui, ctx, checkpoint, id);
-                    }
-                    None => self.checkpoint_ui(ui, ctx, entry, checkpoint),
-                }
+                });
             });
-        });
     }
 
-    fn checkpoint_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, checkpoint: &Checkpoint) {
+    fn checkpoint_ui(
+        &mut self,
+        ui: &mut Ui,
+        ctx: &ViewContext<'_>,
+        entry: &OpenCheckpoint,
+        checkpoint: &Checkpoint,
+    ) {
         let totals = checkpoint.totals();
         head_ui(ui, ctx, &entry.name);
         ui.horizontal_wrapped(|ui| {
@@ -119,7 +134,15 @@ impl Inspector {
                 for share in shares {
                     let fraction = share.bytes as f64 / most as f64;
                     let detail = tensors(share.tensors);
-                    bar_line_ui(ui, ctx, &share.label, &detail, &text::bytes(share.bytes), fraction as f32, None);
+                    bar_line_ui(
+                        ui,
+                        ctx,
+                        &share.label,
+                        &detail,
+                        &text::bytes(share.bytes),
+                        fraction as f32,
+                        None,
+                    );
                 }
             });
         }
@@ -172,7 +195,13 @@ impl Inspector {
         }
     }
 
-    fn ready_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, key: StatisticsKey, summary: &Arc<ValueSummary>) {
+    fn ready_ui(
+        &mut self,
+        ui: &mut Ui,
+        ctx: &ViewContext<'_>,
+        key: StatisticsKey,
+        summary: &Arc<ValueSummary>,
+    ) {
         let bins = ctx.state.settings.histogram_bins;
         let current = self.shown.as_ref().is_some_and(|shown| {
             shown.key == key && shown.bins == bins && Arc::ptr_eq(&shown.summary, summary)
@@ -197,7 +226,8 @@ impl Inspector {
                     if ui.checkbox(&mut log, "log counts").changed() {
                         ctx.commands.send(Command::SetHistogramLog(log));
                     }
-                    let combo = ComboBox::from_id_salt("bins").width(78.0).selected_text(format!("{bins} bins"));
+                    let combo =
+                        ComboBox::from_id_salt("bins").width(78.0).selected_text(format!("{bins} bins"));
                     let response = combo.show_ui(ui, |ui| {
                         for choice in BIN_CHOICES {
                             if ui.selectable_label(choice == bins, format!("{choice} bins")).clicked() {
@@ -212,7 +242,13 @@ impl Inspector {
             });
             match &shown.histogram {
                 Some(histogram) => {
-                    histogram_ui(ui, ctx.theme, histogram, &summary.statistics, ctx.state.settings.histogram_log);
+                    histogram_ui(
+                        ui,
+                        ctx.theme,
+                        histogram,
+                        &summary.statistics,
+                        ctx.state.settings.histogram_log,
+                    );
                 }
                 None => {
                     let why = if summary.statistics.count == 0 {
@@ -242,7 +278,8 @@ impl Shown {
         let measured = |label, value: Option<f64>| Cell {
             label,
             value: value.map_or_else(|| "–".to_owned(), text::number),
-            exact: value.map_or_else(|| "not defined for these values".to_owned(), |value| format!("{value:e}")),
+            exact: value
+                .map_or_else(|| "not defined for these values".to_owned(), |value| format!("{value:e}")),
             alarming: false,
         };
         let infinite = statistics.positive_infinity + statistics.negative_infinity;
@@ -259,7 +296,12 @@ impl Shown {
             measured("mean", statistics.mean),
             measured("std", statistics.std),
             measured("L2 norm", (statistics.finite > 0).then_some(statistics.l2)),
-            Cell { label: "zeros", value: zeros, exact: format!("{} zeros", text::count(statistics.zeros)), alarming: false },
+            Cell {
+                label: "zeros",
+                value: zeros,
+                exact: format!("{} zeros", text::count(statistics.zeros)),
+                alarming: false,
+            },
             Cell {
                 label: "NaN / Inf",
                 value: format!("{} / {}", text::short_count(statistics.nan), text::short_count(infinite)),
@@ -315,7 +357,13 @@ fn title_ui(ui: &mut Ui, ctx: &ViewContext<'_>, text: &str) {
     ui.label(RichText::new(text).font(theme::title(13.0)).color(ctx.theme.text_strong));
 }
 
-fn tensor_head_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, checkpoint: &Checkpoint, id: TensorId) {
+fn tensor_head_ui(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    entry: &OpenCheckpoint,
+    checkpoint: &Checkpoint,
+    id: TensorId,
+) {
     let tensor = checkpoint.tensor(id);
     let theme = ctx.theme;
     head_ui(ui, ctx, &tensor.name);
@@ -323,8 +371,11 @@ fn tensor_head_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, ch
         chip_ui(ui, theme, tensor.dtype.name());
         mono_chip_ui(ui, theme, &tensor.shape.to_string());
         chip_ui(ui, theme, &format!("{} elements", text::count(tensor.elements())));
-        chip_ui(ui, theme, &text::bytes(tensor.bytes()))
-            .on_hover_text(format!("{} bytes of values, {} in the file", text::count(tensor.bytes()), text::count(tensor.stored_bytes)));
+        chip_ui(ui, theme, &text::bytes(tensor.bytes())).on_hover_text(format!(
+            "{} bytes of values, {} in the file",
+            text::count(tensor.bytes()),
+            text::count(tensor.stored_bytes)
+        ));
         if tensor.role != crate::model::TensorRole::Unknown {
             chip_ui(ui, theme, tensor.role.name());
         }
@@ -367,7 +418,10 @@ fn group_head_ui(ui: &mut Ui, ctx: &ViewContext<'_>, checkpoint: &Checkpoint, id
         }
         chip_ui(ui, ctx.theme, &text::bytes(node.bytes))
             .on_hover_text(format!("{} bytes in the file", text::count(node.bytes)));
-        let shape = node.layer.and_then(|index| checkpoint.layers().get(index)).and_then(|layer| layer.output_shape.as_ref());
+        let shape = node
+            .layer
+            .and_then(|index| checkpoint.layers().get(index))
+            .and_then(|layer| layer.output_shape.as_ref());
         if let Some(shape) = shape {
             let dims: Vec<String> =
                 shape.iter().map(|dim| dim.map_or_else(|| "any".to_owned(), |dim| dim.to_string())).collect();
@@ -376,7 +430,13 @@ fn group_head_ui(ui: &mut Ui, ctx: &ViewContext<'_>, checkpoint: &Checkpoint, id
     });
 }
 
-fn children_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, checkpoint: &Checkpoint, id: NodeId) {
+fn children_ui(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    entry: &OpenCheckpoint,
+    checkpoint: &Checkpoint,
+    id: NodeId,
+) {
     let node = checkpoint.layer_tree().node(id);
     let mut children: Vec<(Item, u64)> = node
         .children
@@ -423,7 +483,8 @@ fn config_ui(ui: &mut Ui, ctx: &ViewContext<'_>, checkpoint: &Checkpoint, id: No
     ctx.theme.card().show(ui, |ui| {
         title_ui(ui, ctx, "Configuration");
         for (key, value) in entries.iter().take(200) {
-            let (rect, response) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 20.0), Sense::hover());
+            let (rect, response) =
+                ui.allocate_exact_size(Vec2::new(ui.available_width(), 20.0), Sense::hover());
             let preview = match value {
                 Value::Map(_) | Value::List(_) => metadata::to_json(checkpoint, value).to_string(),
                 _ => metadata::preview(checkpoint, value),
@@ -487,7 +548,9 @@ fn grid_ui(ui: &mut Ui, ctx: &ViewContext<'_>, cells: &[Cell], least: f32) {
                 Vec2::new(cell_width - 6.0, 36.0),
             );
             let response = ui.interact(rect, ui.scope_id().with(("cell", cell.label)), Sense::hover());
-            response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{}: {}", cell.label, cell.value)));
+            response.widget_info(|| {
+                WidgetInfo::labeled(Role::Label, true, format!("{}: {}", cell.label, cell.value))
+            });
             let top = rect.split_top_bottom_at_y(rect.top() + 16.0);
             clipped_text(ui, top.0, Align2::LEFT_CENTER, cell.label, theme::label(), ctx.theme.text_second);
             let color = if cell.alarming { ctx.theme.error } else { ctx.theme.text_strong };

@@ -99,12 +99,9 @@ fn view_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         }
         ui.separator();
         let open = ctx.state.session.current().is_some();
-        for change in [
-            TreeChange::ExpandAll,
-            TreeChange::ExpandTo(1),
-            TreeChange::ExpandTo(2),
-            TreeChange::CollapseAll,
-        ] {
+        for change in
+            [TreeChange::ExpandAll, TreeChange::ExpandTo(1), TreeChange::ExpandTo(2), TreeChange::CollapseAll]
+        {
             item_ui(ui, ctx, Command::TreeCurrent(change), open);
         }
         ui.separator();
@@ -145,7 +142,8 @@ fn pages_ui(ui: &mut Ui, ctx: &ViewContext<'_>, whole: Rect) {
             theme.text
         };
         ui.painter().text(rect.center(), Align2::CENTER_CENTER, page.label(), theme::body_medium(), color);
-        let shortcut = Command::ShowPage(page).shortcut().map(crate::state::Shortcut::text).unwrap_or_default();
+        let shortcut =
+            Command::ShowPage(page).shortcut().map(crate::state::Shortcut::text).unwrap_or_default();
         if response.on_hover_text(RichText::new(shortcut)).clicked() {
             ctx.commands.send(Command::ShowPage(page));
         }

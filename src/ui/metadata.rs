@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use egui::{
-    Align2, CentralPanel, Frame, Id, Label, Margin, Panel, Rect, RichText, Role, ScrollArea, Sense, TextEdit, Ui, Vec2,
-    WidgetInfo,
+    Align2, CentralPanel, Frame, Id, Label, Margin, Panel, Rect, RichText, Role, ScrollArea, Sense, TextEdit,
+    Ui, Vec2, WidgetInfo,
 };
 
 use super::widgets::{chevron, clipped_text, separator_ui};
@@ -38,7 +38,13 @@ struct Detail {
 
 impl MetadataView {
     /// Draws the page.
-    pub fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, checkpoint: &Arc<Checkpoint>) {
+    pub fn ui(
+        &mut self,
+        ui: &mut Ui,
+        ctx: &ViewContext<'_>,
+        entry: &OpenCheckpoint,
+        checkpoint: &Arc<Checkpoint>,
+    ) {
         if self.of != Some(entry.id) {
             *self = Self { of: Some(entry.id), search: std::mem::take(&mut self.search), ..Self::default() };
             self.rebuild(checkpoint);
@@ -102,50 +108,67 @@ impl MetadataView {
             return;
         }
         let mut toggle = None;
-        ScrollArea::vertical().auto_shrink(false).show_rows(ui, theme::ROW_HEIGHT, self.lines.len(), |ui, range| {
-            for index in range {
-                let Some(line) = self.lines.get(index) else { continue };
-                let size = Vec2::new(ui.available_width(), theme::ROW_HEIGHT);
-                let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
-                let id = ui.scope_id().with(("metadata", &line.path));
-                let response = ui.interact(rect, id, Sense::CLICK);
-                let chosen = self.chosen.as_ref() == Some(&line.path);
-                response.widget_info(|| {
-                    WidgetInfo::selected(Role::TreeItem, true, chosen, format!("{}: {}", line.key, line.preview))
-                });
-                if chosen {
-                    ui.painter().rect_filled(rect, 0, theme.selection);
-                } else if response.hovered() {
-                    ui.painter().rect_filled(rect, 0, theme.raised);
-                }
-                let left = 12.0 + (line.path.len() - 1) as f32 * 16.0;
-                let middle = (rect.width() * 0.42).max(left + 110.0);
-                if line.has_children {
-                    let color = theme.text_second;
-                    chevron(ui, rect.left_center() + Vec2::new(left + 5.0, 0.0), line.open, color);
-                }
-                let key = Rect::from_x_y_ranges(rect.left() + left + 16.0..=rect.left() + middle - 8.0, rect.y_range());
-                let value = Rect::from_x_y_ranges(rect.left() + middle..=rect.right() - 12.0, rect.y_range());
-                let strong = if chosen { theme.text_strong } else { theme.text };
-                clipped_text(ui, key, Align2::LEFT_CENTER, &line.key, theme::body(), strong);
-                let (font, color) =
-                    if line.has_children { (theme::body(), theme.text_second) } else { (theme::mono(), strong) };
-                clipped_text(ui, value, Align2::LEFT_CENTER, &line.preview, font, color);
-                if response.clicked() {
-                    self.chosen = Some(line.path.clone());
+        ScrollArea::vertical().auto_shrink(false).show_rows(
+            ui,
+            theme::ROW_HEIGHT,
+            self.lines.len(),
+            |ui, range| {
+                for index in range {
+                    let Some(line) = self.lines.get(index) else { continue };
+                    let size = Vec2::new(ui.available_width(), theme::ROW_HEIGHT);
+                    let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
+                    let id = ui.scope_id().with(("metadata", &line.path));
+                    let response = ui.interact(rect, id, Sense::CLICK);
+                    let chosen = self.chosen.as_ref() == Some(&line.path);
+                    response.widget_info(|| {
+                        WidgetInfo::selected(
+                            Role::TreeItem,
+                            true,
+                            chosen,
+                            format!("{}: {}", line.key, line.preview),
+                        )
+                    });
+                    if chosen {
+                        ui.painter().rect_filled(rect, 0, theme.selection);
+                    } else if response.hovered() {
+                        ui.painter().rect_filled(rect, 0, theme.raised);
+                    }
+                    let left = 12.0 + (line.path.len() - 1) as f32 * 16.0;
+                    let middle = (rect.width() * 0.42).max(left + 110.0);
                     if line.has_children {
-                        toggle = Some(line.path.clone());
+                        let color = theme.text_second;
+                        chevron(ui, rect.left_center() + Vec2::new(left + 5.0, 0.0), line.open, color);
                     }
+                    let key = Rect::from_x_y_ranges(
+                        rect.left() + left + 16.0..=rect.left() + middle - 8.0,
+                        rect.y_range(),
+                    );
+                    let value =
+                        Rect::from_x_y_ranges(rect.left() + middle..=rect.right() - 12.0, rect.y_range());
+                    let strong = if chosen { theme.text_strong } else { theme.text };
+                    clipped_text(ui, key, Align2::LEFT_CENTER, &line.key, theme::body(), strong);
+                    let (font, color) = if line.has_children {
+                        (theme::body(), theme.text_second)
+                    } else {
+                        (theme::mono(), strong)
+                    };
+                    clipped_text(ui, value, Align2::LEFT_CENTER, &line.preview, font, color);
+                    if response.clicked() {
+                        self.chosen = Some(line.path.clone());
+                        if line.has_children {
+                            toggle = Some(line.path.clone());
+                        }
+                    }
+                    let path = line.path.clone();
+                    response.context_menu(|ui| {
+                        if ui.button("Copy as JSON").clicked() {
+                            copy_json(ctx, checkpoint, &path);
+                            ui.close();
+                        }
+                    });
                 }
-                let path = line.path.clone();
-                response.context_menu(|ui| {
-                    if ui.button("Copy as JSON").clicked() {
-                        copy_json(ctx, checkpoint, &path);
-                        ui.close();
-                    }
-                });
-            }
-        });
+            },
+        );
         if let Some(path) = toggle {
             self.unfolding.toggle(&path);
             self.rebuild(checkpoint);
@@ -156,12 +179,19 @@ impl MetadataView {
         let path = self.chosen.clone().unwrap_or_default();
         if self.detail.as_ref().is_none_or(|detail| detail.path != path) {
             let root = checkpoint.metadata();
-            let full = metadata::at(root, &path).map(|value| metadata::readable(checkpoint, value)).unwrap_or_default();
+            let full = metadata::at(root, &path)
+                .map(|value| metadata::readable(checkpoint, value))
+                .unwrap_or_default();
             let shown: String = full.chars().take(SHOWN).collect();
-            let title = if path.is_empty() { "All metadata".to_owned() } else { metadata::path_text(root, &path) };
+            let title =
+                if path.is_empty() { "All metadata".to_owned() } else { metadata::path_text(root, &path) };
             let shortened = shown.len() < full.len();
             // One line per line: only line breaks and tabs may steer the layout.
-            let text = shown.split('\n').map(|line| text::escape(&line.replace('\t', "    "))).collect::<Vec<_>>().join("\n");
+            let text = shown
+                .split('\n')
+                .map(|line| text::escape(&line.replace('\t', "    ")))
+                .collect::<Vec<_>>()
+                .join("\n");
             self.detail = Some(Detail { path: path.clone(), title, text, shortened });
         }
         let Some(detail) = &self.detail else { return };
@@ -172,7 +202,8 @@ impl MetadataView {
                     copy_json(ctx, checkpoint, &path);
                 }
                 ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
-                    let title = RichText::new(&detail.title).font(theme::mono_head()).color(theme.text_strong);
+                    let title =
+                        RichText::new(&detail.title).font(theme::mono_head()).color(theme.text_strong);
                     ui.add(Label::new(title).truncate());
                 });
             });
@@ -190,12 +221,18 @@ impl MetadataView {
                 });
             } else {
                 ScrollArea::vertical().auto_shrink([false, true]).show(ui, |ui| {
-                    ui.add(Label::new(RichText::new(&detail.text).font(theme::mono())).wrap().selectable(true));
+                    ui.add(
+                        Label::new(RichText::new(&detail.text).font(theme::mono())).wrap().selectable(true),
+                    );
                 });
             }
         });
         if detail.shortened {
-            ui.label(RichText::new("Shortened here; a copy has all of it").font(theme::label()).color(theme.text_second));
+            ui.label(
+                RichText::new("Shortened here; a copy has all of it")
+                    .font(theme::label())
+                    .color(theme.text_second),
+            );
         }
     }
 }
@@ -212,6 +249,8 @@ fn empty_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     ui.add_space(80.0);
     ui.vertical_centered(|ui| {
         ui.label(RichText::new("No metadata").font(theme::title(15.0)));
-        ui.label(RichText::new("This file holds tensors and nothing beside them").color(ctx.theme.text_second));
+        ui.label(
+            RichText::new("This file holds tensors and nothing beside them").color(ctx.theme.text_second),
+        );
     });
 }

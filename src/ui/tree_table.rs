@@ -1,8 +1,8 @@
 //! The tree table: one line per layer and tensor. Draws only visible rows; the rows themselves are made in state.
 
 use egui::{
-    Align2, EventFilter, Frame, Id, Key, Margin, Modifiers, Panel, Rect, Role, ScrollArea, Sense, TextEdit, Ui, Vec2,
-    WidgetInfo,
+    Align2, EventFilter, Frame, Id, Key, Margin, Modifiers, Panel, Rect, Role, ScrollArea, Sense, TextEdit,
+    Ui, Vec2, WidgetInfo,
 };
 
 use super::widgets::{bar, chevron, clipped_text};
@@ -75,7 +75,13 @@ impl Columns {
 
 impl TreeTable {
     /// Draws filter, header, rows and footer.
-    pub fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, checkpoint: &Checkpoint) {
+    pub fn ui(
+        &mut self,
+        ui: &mut Ui,
+        ctx: &ViewContext<'_>,
+        entry: &OpenCheckpoint,
+        checkpoint: &Checkpoint,
+    ) {
         Panel::top("tree_filter")
             .exact_size(theme::TOOL_BAR_HEIGHT)
             .resizable(false)
@@ -184,11 +190,16 @@ impl Line<'_> {
         name_cell.min.x = (name_cell.min.x + row.depth as f32 * INDENT).min(name_cell.max.x - 40.0);
         let mut toggled = false;
         if let Item::Group(group) = row.item {
-            let hit = Rect::from_center_size(name_cell.left_center() + Vec2::new(5.0, 0.0), Vec2::splat(20.0));
+            let hit =
+                Rect::from_center_size(name_cell.left_center() + Vec2::new(5.0, 0.0), Vec2::splat(20.0));
             chevron(ui, hit.center(), row.open, second);
             let arrow = ui.interact(hit, id.with("arrow"), Sense::CLICK);
             arrow.widget_info(|| {
-                WidgetInfo::labeled(Role::Button, true, format!("{} {name}", if row.open { "Close" } else { "Open" }))
+                WidgetInfo::labeled(
+                    Role::Button,
+                    true,
+                    format!("{} {name}", if row.open { "Close" } else { "Open" }),
+                )
             });
             if arrow.clicked() {
                 toggled = true;
@@ -202,7 +213,14 @@ impl Line<'_> {
             Item::Group(group) => {
                 let node = checkpoint.layer_tree().node(group);
                 if let (Some(column), Some(class)) = (columns.class, &node.class) {
-                    clipped_text(ui, cell(column), Align2::LEFT_CENTER, &text::escape(class), theme::body(), second);
+                    clipped_text(
+                        ui,
+                        cell(column),
+                        Align2::LEFT_CENTER,
+                        &text::escape(class),
+                        theme::body(),
+                        second,
+                    );
                 }
             }
             Item::Tensor(tensor) => {
@@ -214,13 +232,22 @@ impl Line<'_> {
                 let shape = info.shape.to_string();
                 clipped_text(ui, cell(columns.shape), Align2::LEFT_CENTER, &shape, theme::mono(), second);
                 if let Some(column) = columns.dtype {
-                    clipped_text(ui, cell(column), Align2::LEFT_CENTER, info.dtype.name(), theme::body(), second);
+                    clipped_text(
+                        ui,
+                        cell(column),
+                        Align2::LEFT_CENTER,
+                        info.dtype.name(),
+                        theme::body(),
+                        second,
+                    );
                 }
                 let role = if info.tied_to.is_some() { "tied" } else { info.role.name() };
                 let quiet = matches!(info.role, TensorRole::Unknown) && info.tied_to.is_none();
                 // Without a column of its own, the role is said where it is out of the ordinary.
                 let column = match (columns.role, columns.class) {
-                    (None, Some(class)) if info.role != TensorRole::Parameter || info.tied_to.is_some() => Some(class),
+                    (None, Some(class)) if info.role != TensorRole::Parameter || info.tied_to.is_some() => {
+                        Some(class)
+                    }
                     (role, _) => role,
                 };
                 if let Some(column) = column.filter(|_| !quiet) {
@@ -231,7 +258,14 @@ impl Line<'_> {
         let parameters = text::count(tree::parameters(checkpoint, row.item));
         clipped_text(ui, cell(columns.parameters), Align2::RIGHT_CENTER, &parameters, theme::body(), strong);
         let bytes = tree::bytes(checkpoint, row.item);
-        clipped_text(ui, cell(columns.bytes), Align2::RIGHT_CENTER, &text::bytes(bytes), theme::body(), strong);
+        clipped_text(
+            ui,
+            cell(columns.bytes),
+            Align2::RIGHT_CENTER,
+            &text::bytes(bytes),
+            theme::body(),
+            strong,
+        );
         if let Some(column) = columns.bar {
             let rect = Rect::from_center_size(cell(column).center(), Vec2::new(40.0, 5.0));
             bar(ui, rect, (bytes as f64 / self.largest as f64) as f32, theme.track, theme.accent);

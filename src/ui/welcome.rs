@@ -38,8 +38,11 @@ pub fn welcome_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
                             let name = display_name(&recent.path);
                             let open = Command::OpenPaths(vec![recent.path.clone()]);
                             let folder = recent.path.parent().map(|path| path.to_string_lossy().into_owned());
-                            let about =
-                                if recent.about.is_empty() { folder.unwrap_or_default() } else { recent.about.clone() };
+                            let about = if recent.about.is_empty() {
+                                folder.unwrap_or_default()
+                            } else {
+                                recent.about.clone()
+                            };
                             line_ui(ui, ctx, &name, &about, open);
                         }
                     }
@@ -85,7 +88,8 @@ fn drop_area_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     // A dashed frame is the usual sign for a place to drop things.
     let rect = inner.response.rect.shrink(0.5);
     let stroke = egui::Stroke::new(1.0, theme.line_strong);
-    let corners = [rect.left_top(), rect.right_top(), rect.right_bottom(), rect.left_bottom(), rect.left_top()];
+    let corners =
+        [rect.left_top(), rect.right_top(), rect.right_bottom(), rect.left_bottom(), rect.left_top()];
     ui.painter().extend(egui::Shape::dashed_line(&corners, stroke, 6.0, 4.0));
 }
 

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use ckptscope::analysis::StatisticsBuilder;
 use ckptscope::jobs::{JobError, JobEvent, JobKey, JobOutcome, JobOutput, ValueSummary};
 use ckptscope::model::{
-    Checkpoint, CheckpointParts, Dtype, Problem, Progress, ReadError, Shape, TensorId, TensorInfo, TensorReader,
-    TensorRole, Value,
+    Checkpoint, CheckpointParts, Dtype, Problem, Progress, ReadError, Shape, TensorId, TensorInfo,
+    TensorReader, TensorRole, Value,
 };
 use ckptscope::state::{AppState, Command, Effect, Item, Page, apply};
 use ckptscope::ui::theme::Themes;
@@ -149,7 +149,9 @@ fn an_empty_window_offers_to_open_something() {
 #[test]
 fn a_slow_opening_says_so_and_can_be_cancelled() {
     for dark in [true, false] {
-        let mut window = window(dark, |state| drop(opening(state)));
+        let mut window = window(dark, |state| {
+            opening(state);
+        });
         std::thread::sleep(std::time::Duration::from_millis(110));
         window.harness.run_steps(2);
         assert!(window.sees("Opening small.safetensors"));
@@ -163,7 +165,11 @@ fn a_failed_opening_says_why_and_offers_to_retry() {
     for dark in [true, false] {
         let mut window = window(dark, |state| {
             let key = opening(state);
-            end(state, key, JobOutcome::Failed(JobError::new("The header is cut off.", Some("Download it again"))));
+            end(
+                state,
+                key,
+                JobOutcome::Failed(JobError::new("The header is cut off.", Some("Download it again"))),
+            );
         });
         assert!(window.sees("The header is cut off."));
         assert!(window.sees("Download it again"));
@@ -176,7 +182,9 @@ fn a_failed_opening_says_why_and_offers_to_retry() {
 fn a_ready_checkpoint_shows_its_tree_and_summary() {
     for dark in [true, false] {
         let window = window(dark, ready);
-        for text in ["encoder", "running_mean", "4 tensors", "Something is odd with this file", "Bytes by dtype"] {
+        for text in
+            ["encoder", "running_mean", "4 tensors", "Something is odd with this file", "Bytes by dtype"]
+        {
             assert!(window.sees(text), "{text}");
         }
     }
@@ -233,7 +241,11 @@ fn the_metadata_page_shows_values_and_finds_them() {
         window.click("epoch: 3");
         window.click("Copy all as JSON");
         let effects = window.effects.borrow();
-        assert!(effects.iter().any(|effect| matches!(effect, Effect::CopyText(text) if text.contains("\"epoch\": 3"))));
+        assert!(
+            effects
+                .iter()
+                .any(|effect| matches!(effect, Effect::CopyText(text) if text.contains("\"epoch\": 3")))
+        );
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use egui::{
-    Align, Align2, Button, CornerRadius, FontId, Frame, Layout, Margin, Pos2, Rect, Response, RichText, Sense, Stroke, Ui,
-    Vec2, WidgetInfo,
+    Align, Align2, Button, CornerRadius, FontId, Frame, Layout, Margin, Pos2, Rect, Response, RichText,
+    Sense, Stroke, Ui, Vec2, WidgetInfo,
 };
 
 use super::theme::{self, Theme};
@@ -39,17 +39,29 @@ pub fn mono_chip_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
 }
 
 fn chip_in(ui: &mut Ui, theme: &Theme, text: &str, font: FontId, color: egui::Color32) -> Response {
-    Frame::new()
-        .fill(theme.raised)
-        .stroke(if theme.dark { Stroke::NONE } else { theme.separator() })
-        .corner_radius(4)
-        .inner_margin(Margin::symmetric(6, 2))
-        .show(ui, |ui| ui.add(egui::Label::new(RichText::new(text).font(font).color(color)).truncate()))
-        .inner
+    // Measured first, so that a chip that does not fit moves to the next line.
+    let widest = (ui.max_rect().width() - 12.0).max(24.0);
+    let mut job = egui::text::LayoutJob::simple_singleline(text.to_owned(), font, color);
+    job.wrap = egui::text::TextWrapping::truncate_at_width(widest);
+    let galley = ui.painter().layout_job(job);
+    let (rect, response) = ui.allocate_exact_size(galley.size() + Vec2::new(12.0, 6.0), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(egui::Role::Label, true, text));
+    let stroke = if theme.dark { Stroke::NONE } else { theme.separator() };
+    ui.painter().rect(rect, 4, theme.raised, stroke, egui::StrokeKind::Inside);
+    let at = Align2::CENTER_CENTER.align_size_within_rect(galley.size(), rect);
+    ui.painter().galley(at.min, galley, color);
+    response
 }
 
 /// Text in one line, cut with `…` to a width; the rest on hover. Returns the width it took.
-pub fn clipped_text(ui: &Ui, rect: Rect, align: Align2, text: &str, font: FontId, color: egui::Color32) -> f32 {
+pub fn clipped_text(
+    ui: &Ui,
+    rect: Rect,
+    align: Align2,
+    text: &str,
+    font: FontId,
+    color: egui::Color32,
+) -> f32 {
     if rect.width() < 4.0 {
         return 0.0;
     }
@@ -97,7 +109,8 @@ pub fn primary_button_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
 pub fn close_button_ui(ui: &mut Ui, rect: Rect, id: egui::Id, theme: &Theme, name: &str) -> Response {
     let response = ui.interact(rect, id, Sense::click());
     response.widget_info(|| WidgetInfo::labeled(egui::accesskit::Role::Button, true, name));
-    let color = if response.hovered() || response.has_focus() { theme.text_strong } else { theme.text_second };
+    let color =
+        if response.hovered() || response.has_focus() { theme.text_strong } else { theme.text_second };
     if response.hovered() || response.has_focus() {
         ui.painter().rect_filled(rect, 4, theme.line);
     }
