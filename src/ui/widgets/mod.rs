@@ -39,13 +39,18 @@ pub fn mono_chip_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
 }
 
 fn chip_in(ui: &mut Ui, theme: &Theme, text: &str, font: FontId, color: egui::Color32) -> Response {
-    Frame::new()
-        .fill(theme.raised)
-        .stroke(if theme.dark { Stroke::NONE } else { theme.separator() })
-        .corner_radius(4)
-        .inner_margin(Margin::symmetric(6, 2))
-        .show(ui, |ui| ui.add(egui::Label::new(RichText::new(text).font(font).color(color)).truncate()))
-        .inner
+    // Measured first, so that a chip that does not fit moves to the next line.
+    let widest = (ui.max_rect().width() - 12.0).max(24.0);
+    let mut job = egui::text::LayoutJob::simple_singleline(text.to_owned(), font, color);
+    job.wrap = egui::text::TextWrapping::truncate_at_width(widest);
+    let galley = ui.painter().layout_job(job);
+    let (rect, response) = ui.allocate_exact_size(galley.size() + Vec2::new(12.0, 6.0), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(egui::Role::Label, true, text));
+    let stroke = if theme.dark { Stroke::NONE } else { theme.separator() };
+    ui.painter().rect(rect, 4, theme.raised, stroke, egui::StrokeKind::Inside);
+    let at = Align2::CENTER_CENTER.align_size_within_rect(galley.size(), rect);
+    ui.painter().galley(at.min, galley, color);
+    response
 }
 
 /// Text in one line, cut with `…` to a width; the rest on hover. Returns the width it took.
