@@ -64,11 +64,23 @@ pub struct Example {
 }
 
 /// The examples in the program.
-pub static EXAMPLES: &[Example] = &[Example {
-    name: "small_resnet.safetensors",
-    about: "A small convolutional network",
-    bytes: include_bytes!("../../assets/examples/small_resnet.safetensors"),
-}];
+pub static EXAMPLES: &[Example] = &[
+    Example {
+        name: "small_resnet.safetensors",
+        about: "A small convolutional network",
+        bytes: include_bytes!("../../assets/examples/small_resnet.safetensors"),
+    },
+    Example {
+        name: "training_checkpoint.ckpt",
+        about: "PyTorch: model, optimizer state and losses",
+        bytes: include_bytes!("../../assets/examples/training_checkpoint.ckpt"),
+    },
+    Example {
+        name: "small_cnn.keras",
+        about: "Keras: layers with their configuration",
+        bytes: include_bytes!("../../assets/examples/small_cnn.keras"),
+    },
+];
 
 /// Work for the background.
 #[derive(Debug, Clone)]

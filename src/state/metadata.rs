@@ -163,6 +163,10 @@ pub fn path_text(root: &Value, path: &[u32]) -> String {
     written
 }
 
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{} {}", text::count(count as u64), if count == 1 { one } else { many })
+}
+
 /// A value in one line.
 pub fn preview(checkpoint: &Checkpoint, value: &Value) -> String {
     match value {
@@ -177,8 +181,8 @@ pub fn preview(checkpoint: &Checkpoint, value: &Value) -> String {
             format!("{}{dots}", text::escape(&short))
         }
         Value::Bytes { len, .. } => format!("{} of bytes", text::bytes(*len)),
-        Value::List(items) => format!("{} items", text::count(items.len() as u64)),
-        Value::Map(entries) => format!("{} entries", text::count(entries.len() as u64)),
+        Value::List(items) => counted(items.len(), "item", "items"),
+        Value::Map(entries) => counted(entries.len(), "entry", "entries"),
         Value::Tensor(id) if id.index() < checkpoint.tensors().len() => {
             let tensor = checkpoint.tensor(*id);
             format!("tensor {} {}", tensor.dtype.name(), tensor.shape)
