@@ -240,24 +240,16 @@ impl Inspector {
                     });
                 });
             });
-            match &shown.histogram {
-                Some(histogram) => {
-                    histogram_ui(
-                        ui,
-                        ctx.theme,
-                        histogram,
-                        &summary.statistics,
-                        ctx.state.settings.histogram_log,
-                    );
-                }
-                None => {
-                    let why = if summary.statistics.count == 0 {
-                        "There are no elements to count"
-                    } else {
-                        "There are no finite numbers to count"
-                    };
-                    ui.label(RichText::new(why).color(ctx.theme.text_second));
-                }
+            if let Some(histogram) = &shown.histogram {
+                let log = ctx.state.settings.histogram_log;
+                histogram_ui(ui, ctx.theme, histogram, &summary.statistics, log);
+            } else {
+                let why = if summary.statistics.count == 0 {
+                    "There are no elements to count"
+                } else {
+                    "There are no finite numbers to count"
+                };
+                ui.label(RichText::new(why).color(ctx.theme.text_second));
             }
         });
     }
@@ -327,12 +319,14 @@ impl Shown {
 fn banner_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
     match &entry.checkpoint {
         Loadable::Failed { error, .. } => {
-            if failed_ui(ui, ctx.theme, "Reloading failed; what was read before is shown", error) {
+            let retry = failed_ui(ui, ctx.theme, "Reloading failed; what was read before is shown", error);
+            if retry {
                 ctx.commands.send(Command::Reload(entry.id));
             }
         }
         Loadable::Pending { since, .. } => {
-            if loading_ui(ui, ctx.theme, "Reloading…", *since) {
+            let cancel = loading_ui(ui, ctx.theme, "Reloading…", *since);
+            if cancel {
                 ctx.commands.send(Command::Cancel(JobKey::Open(entry.id)));
             }
         }
@@ -525,10 +519,8 @@ fn problem_ui(ui: &mut Ui, ctx: &ViewContext<'_>, problem: &crate::model::Proble
     ui.horizontal_top(|ui| {
         let (dot, _) = ui.allocate_exact_size(Vec2::new(8.0, 18.0), Sense::hover());
         ui.painter().circle_filled(dot.center(), 3.5, ctx.theme.severity(problem.severity));
-        let mut text = text::escape(&problem.message);
-        if let Some(offset) = problem.offset {
-            text.push_str(&format!(" (at byte {})", text::count(offset)));
-        }
+        let place = problem.offset.map(|offset| format!(" (at byte {})", text::count(offset)));
+        let text = text::escape(&problem.message) + place.as_deref().unwrap_or_default();
         ui.add(Label::new(text).wrap())
     })
     .inner

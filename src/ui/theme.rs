@@ -111,6 +111,7 @@ impl Themes {
 
 impl Theme {
     #[expect(clippy::expect_used, reason = "the tokens are embedded and parsed by a test")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that makes colours")]
     fn parse(text: &str) -> Self {
         let tokens: Tokens = ron::from_str(text).expect("the embedded theme is valid");
         let color = |hex: &str| Color32::from_hex(hex).expect("the embedded theme has valid colours");
@@ -167,8 +168,7 @@ impl Theme {
     }
 
     fn style(&self) -> Style {
-        let mut style = Style::default();
-        style.text_styles = [
+        let text_styles = [
             (TextStyle::Heading, FontId::new(HEAD, FontFamily::Proportional)),
             (TextStyle::Body, FontId::new(BODY, FontFamily::Proportional)),
             (TextStyle::Button, FontId::new(BODY, FontFamily::Proportional)),
@@ -176,6 +176,7 @@ impl Theme {
             (TextStyle::Monospace, FontId::new(12.5, FontFamily::Monospace)),
         ]
         .into();
+        let mut style = Style { text_styles, ..Style::default() };
         let spacing = &mut style.spacing;
         spacing.item_spacing = Vec2::new(8.0, 4.0);
         spacing.button_padding = Vec2::new(10.0, 4.0);

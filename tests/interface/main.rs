@@ -2,6 +2,8 @@
 //!
 //! No renderer is needed: widgets are found by their accessible names, which every widget must have.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -116,7 +118,7 @@ impl Window {
 
 fn opening(state: &mut AppState) -> JobKey {
     apply(Command::OpenPaths(vec![PathBuf::from("/models/small.safetensors")]), state);
-    JobKey::Open(state.session.current().unwrap().id)
+    JobKey::Open(state.session.current().expect("it was just opened").id)
 }
 
 fn ready(state: &mut AppState) {
