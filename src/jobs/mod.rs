@@ -225,6 +225,10 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
     use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// A test that waits longer than this has failed; it never hangs.
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     fn request(id: u64, path: &str) -> JobRequest {
         JobRequest::Open { id: CheckpointId(id), path: PathBuf::from(path) }
@@ -256,7 +260,7 @@ mod tests {
     fn a_finished_job_wakes_the_window_and_is_reported_once() {
         let (mut jobs, woken) = runner();
         jobs.submit(request(1, "quick"));
-        woken.recv().unwrap();
+        woken.recv_timeout(PATIENCE).unwrap();
         assert!(matches!(&jobs.poll()[..], [JobEvent { key: JobKey::Open(CheckpointId(1)), .. }]));
         assert!(jobs.poll().is_empty());
         assert_eq!(jobs.running().count(), 0);
@@ -267,8 +271,8 @@ mod tests {
         let (mut jobs, woken) = runner();
         jobs.submit(request(1, "panic"));
         jobs.submit(request(2, "quick"));
-        woken.recv().unwrap();
-        woken.recv().unwrap();
+        woken.recv_timeout(PATIENCE).unwrap();
+        woken.recv_timeout(PATIENCE).unwrap();
         let events = jobs.poll();
         assert!(
             matches!(&events[0].outcome, JobOutcome::Failed(error) if error.message.contains("a test panics"))
@@ -281,9 +285,12 @@ mod tests {
         let (mut jobs, woken) = runner();
         jobs.submit(request(1, "spin"));
         jobs.submit(request(1, "quick"));
-        woken.recv().unwrap();
-        woken.recv().unwrap();
-        let outcomes: Vec<_> = jobs.poll().into_iter().map(|event| event.outcome).collect();
+        // The older one wakes nobody when it was still waiting for a thread.
+        let mut outcomes = Vec::new();
+        while outcomes.len() < 2 {
+            woken.recv_timeout(PATIENCE).unwrap();
+            outcomes.extend(jobs.poll().into_iter().map(|event| event.outcome));
+        }
         assert!(matches!(outcomes[..], [JobOutcome::Cancelled, JobOutcome::Failed(_)]));
     }
 
@@ -295,7 +302,7 @@ mod tests {
         assert!(matches!(jobs.poll()[..], [JobEvent { outcome: JobOutcome::Cancelled, .. }]));
         jobs.submit(request(2, "quick"));
         while jobs.poll().is_empty() {
-            woken.recv().unwrap();
+            woken.recv_timeout(PATIENCE).unwrap();
         }
     }
 }

@@ -85,6 +85,11 @@ impl LayerTree {
     }
 
     fn child(&mut self, known: &mut HashMap<(NodeId, String), NodeId>, parent: NodeId, name: &str) -> NodeId {
+        // Tensors of one layer stand together: the newest group is nearly always the one.
+        let newest = self.nodes[parent.0 as usize].children.last().copied();
+        if let Some(id) = newest.filter(|id| self.nodes[id.0 as usize].name == name) {
+            return id;
+        }
         if let Some(&id) = known.get(&(parent, name.to_owned())) {
             return id;
         }
