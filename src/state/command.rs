@@ -1,6 +1,6 @@
 //! Everything a user can do, each with its label, tooltip and shortcut.
 //!
-//! Menus, keys and buttons all send a [`Command`]; only [`super::apply`] carries one out. Shortcuts are
+//! Menus, keys and buttons all send a [`Command`]; only [`super::apply()`] carries one out. Shortcuts are
 //! a type of our own, so that this layer knows no window.
 
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! What the program knows, without any drawing or I/O.
 //!
-//! [`apply`] is the only code that changes it: a command in, effects out. Views read it.
+//! [`apply()`] is the only code that changes it: a command in, effects out. Views read it.
 
 pub mod apply;
 pub mod command;
