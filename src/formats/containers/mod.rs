@@ -4,4 +4,5 @@ pub mod hdf5;
 pub mod pickle;
 pub mod protobuf;
 pub mod sstable;
+pub mod tar;
 pub mod zip;

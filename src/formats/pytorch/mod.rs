@@ -1,31 +1,40 @@
 //! The PyTorch format: which layout, then its catalogue.
 //!
 //! ```text
-//! zip_layout | legacy_layout | a plain pickle
+//! zip_layout, script_layout, package_layout, export_layout | legacy_layout | tar_layout | a plain pickle
 //!        └─▶ View (pickle graph + known names) ─▶ state_dict, module_tree (names, roles, metadata)
-//!                         StorageMap ─▶ rebuild, numpy ─▶ catalogue (ties, faults, reader)
+//!                         StorageMap ─▶ rebuild, numpy ─▶ catalogue (ties, faults), reader
 //! ```
 //!
 //! Nothing that a pickle names is ever called; see [`super::containers::pickle`].
 
 mod catalogue;
+mod export_layout;
+mod export_program;
+mod gathered;
 mod legacy_layout;
 mod metadata;
 mod module_tree;
 mod names;
+mod nested;
 mod numpy;
+mod package_layout;
+mod reader;
 mod rebuild;
+mod script_code;
+mod script_layout;
 mod state_dict;
 mod storage;
+mod tar_layout;
 mod view;
 mod zip_layout;
 
 use super::containers::pickle;
+use super::containers::zip::ZipArchive;
 use super::{Format, Probe};
 use crate::model::{CheckpointParts, Problem, Progress, ReadError, Value};
 use crate::raw::ByteSource;
-use rebuild::Rebuilder;
-use state_dict::Walk;
+use gathered::Gathered;
 use storage::{NoStorages, StorageMap};
 use view::View;
 
@@ -38,29 +47,23 @@ impl Format for PyTorch {
     }
 
     fn extensions(&self) -> &'static [&'static str] {
-        &["pt", "pth", "bin", "ckpt", "pkl", "pickle", "tar"]
+        &["pt", "pth", "pt2", "ptl", "bin", "ckpt", "pkl", "pickle", "tar"]
     }
 
     fn detect(&self, probe: &Probe) -> bool {
         match probe.zip() {
             Some(Ok(archive)) => zip_layout::detect(archive),
             Some(Err(_)) => begins_like_an_archive(probe.head()),
-            None => probe.source().is_some_and(|source| is_pickle(probe.head(), source.len())),
+            None => probe.source().is_some_and(|source| {
+                tar_layout::detect(probe.head()) || is_pickle(probe.head(), source.len())
+            }),
         }
     }
 
     fn open(&self, probe: &Probe, progress: &Progress) -> Result<CheckpointParts, ReadError> {
         let source = probe.source().ok_or_else(|| ReadError::unsupported("not a file"))?;
         match probe.zip() {
-            Some(Ok(archive)) => {
-                let zip = zip_layout::open(archive, progress)?;
-                let format = match (zip.is_script, zip.is_package) {
-                    (_, true) => "torch-package",
-                    (true, _) => "torchscript",
-                    _ => "pytorch-zip",
-                };
-                Ok(catalogue_of(&zip.view, &zip.storages(archive), format, zip.problems, source))
-            }
+            Some(Ok(archive)) => open_archive(archive, source, progress),
             // The directory was read when the file was probed; reading it again gives the error itself.
             Some(Err(_)) => match super::containers::zip::ZipArchive::open(source) {
                 Err(error) => Err(error),
@@ -69,6 +72,10 @@ impl Format for PyTorch {
             None if legacy_layout::detect(probe.head()) => {
                 let legacy = legacy_layout::open(source, progress)?;
                 Ok(catalogue_of(&legacy.view, &legacy.storages, "pytorch-legacy", legacy.problems, source))
+            }
+            None if tar_layout::detect(probe.head()) => {
+                let tar = tar_layout::open(source, progress)?;
+                Ok(catalogue_of(&tar.view, &tar.storages, "pytorch-tar", tar.problems, source))
             }
             None => {
                 let parsed = pickle::parse(source, 0, progress)?;
@@ -85,34 +92,51 @@ impl Format for PyTorch {
     }
 }
 
+/// One of the archives that torch writes.
+fn open_archive(
+    archive: &ZipArchive,
+    source: &ByteSource,
+    progress: &Progress,
+) -> Result<CheckpointParts, ReadError> {
+    let mut gathered = Gathered::default();
+    let torch = Some("torch".to_owned());
+    if export_layout::detect(archive) {
+        gathered.problems = archive.problems().to_vec();
+        let (metadata, version) = export_layout::read(archive, &mut gathered, progress)?;
+        let framework = version.map_or(torch, |version| Some(format!("torch {version}")));
+        return Ok(gathered.finish("torch-export", framework, metadata, source.len()));
+    }
+    if package_layout::detect(archive) {
+        gathered.problems = archive.problems().to_vec();
+        let metadata = package_layout::read(archive, &mut gathered, progress)?;
+        return Ok(gathered.finish("torch-package", torch, metadata, source.len()));
+    }
+    let mut zip = zip_layout::open(archive, progress)?;
+    gathered.problems = std::mem::take(&mut zip.problems);
+    if script_layout::detect(archive, &zip.root) {
+        let metadata = script_layout::read(&zip, archive, &mut gathered, progress);
+        return Ok(gathered.finish("torchscript", torch, metadata, source.len()));
+    }
+    Ok(catalogue_of(&zip.view, &zip.storages, "pytorch-zip", gathered.problems, source))
+}
+
+/// A file of one object.
 fn catalogue_of(
     view: &View,
     map: &dyn StorageMap,
     format: &'static str,
-    mut problems: Vec<Problem>,
+    problems: Vec<Problem>,
     source: &ByteSource,
 ) -> CheckpointParts {
-    let mut walk = Walk::new(Rebuilder::new(view, map));
-    let metadata = walk.run();
-    let Walk { rebuilder, catalogue, layers, found_model, .. } = walk;
-    let (tensors, found, reader) = catalogue.finish(rebuilder.storages);
-    problems.extend(found);
+    let mut gathered = Gathered::default();
+    gathered.problems = problems;
+    let metadata = gathered.object(view, map, &[]);
     let lightning = metadata.get("pytorch-lightning_version").and_then(Value::as_text);
     let framework = match lightning {
         Some(version) => Some(format!("torch, lightning {version}")),
         None => (format != "pytorch-pickle" || view.mentions_torch()).then(|| "torch".to_owned()),
     };
-    CheckpointParts {
-        format,
-        framework,
-        counts_known: found_model && !tensors.is_empty(),
-        tensors,
-        layers,
-        metadata,
-        problems,
-        file_bytes: source.len(),
-        reader: Box::new(reader),
-    }
+    gathered.finish(format, framework, metadata, source.len())
 }
 
 /// Whether the first member of a damaged zip is one that PyTorch writes first.
