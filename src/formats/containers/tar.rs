@@ -115,3 +115,59 @@ fn pax_path(data: &[u8]) -> Option<String> {
         .find(|(key, _)| *key == "path")
         .map(|(_, value)| value.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(name: &[u8], size: &[u8], kind: u8) -> Vec<u8> {
+        let mut header = vec![0; BLOCK as usize];
+        header[..name.len()].copy_from_slice(name);
+        header[124..124 + size.len()].copy_from_slice(size);
+        header[156] = kind;
+        header[148..156].fill(b' ');
+        let sum: u64 = header.iter().map(|&byte| u64::from(byte)).sum();
+        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        header
+    }
+
+    fn padded(data: &[u8]) -> Vec<u8> {
+        let mut bytes = data.to_vec();
+        bytes.resize(data.len().div_ceil(512) * 512, 0);
+        bytes
+    }
+
+    fn listed(bytes: Vec<u8>) -> Result<Vec<(String, u64, u64)>, ReadError> {
+        let found = entries(&ByteSource::from_vec(bytes), &Progress::new())?;
+        Ok(found.into_iter().map(|entry| (entry.name, entry.offset, entry.size)).collect())
+    }
+
+    #[test]
+    fn members_stand_behind_their_headers_under_short_and_long_names() {
+        let bytes = [
+            block(b"./first", b"5", b'0'),
+            padded(b"hello"),
+            block(b"././@LongLink", b"12", b'L'),
+            padded(b"a longer one"),
+            block(b"a longer", b"0", b'0'),
+            block(b"pax", b"17", b'x'),
+            padded(b"17 path=the third"),
+            block(b"the", b"1", 0),
+            padded(b"!"),
+            vec![0; 1024],
+        ]
+        .concat();
+        let expected = [("first", 512, 5), ("a longer one", 2560, 0), ("the third", 4096, 1)];
+        let found = listed(bytes).expect("an archive");
+        assert_eq!(found, expected.map(|(name, offset, size)| (name.to_owned(), offset, size)));
+    }
+
+    #[test]
+    fn a_damaged_header_and_an_endless_size_are_errors() {
+        let mut damaged = block(b"name", b"0", b'0');
+        damaged[0] ^= 1;
+        assert!(listed(damaged).is_err());
+        let endless = [&[0x80, 0, 0, 0][..], &[0xff; 8]].concat();
+        assert!(listed(block(b"name", &endless, b'0')).is_err());
+    }
+}

@@ -34,6 +34,9 @@ use crate::raw::limits;
 /// The program of torch < 2.7.
 const OLD_PROGRAM: &str = "serialized_exported_program.json";
 
+/// Bytes of one JSON document. Parsed it takes up to ten times as much; large models have some megabytes of graph.
+const JSON_BYTES: u64 = 48 << 20;
+
 /// Whether the archive is an exported program.
 pub fn detect(archive: &ZipArchive) -> bool {
     root_of(archive, OLD_PROGRAM).is_some()
@@ -49,9 +52,9 @@ pub fn read(
 ) -> Result<(Value, Option<String>), ReadError> {
     let mut reader = Reader { archive, gathered, progress };
     if let Some(root) = root_of(archive, OLD_PROGRAM) {
-        reader.old(root)
+        reader.before_2_7(root)
     } else {
-        reader.new(root_of(archive, "archive_format").unwrap_or_default())
+        reader.since_2_7(root_of(archive, "archive_format").unwrap_or_default())
     }
 }
 
@@ -63,7 +66,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// torch < 2.7: everything at the root.
-    fn old(&mut self, root: &str) -> Result<(Value, Option<String>), ReadError> {
+    fn before_2_7(&mut self, root: &str) -> Result<(Value, Option<String>), ReadError> {
         let json = self.json(&format!("{root}{OLD_PROGRAM}"))?;
         let program = Program::read(&json);
         let mut metadata = program.metadata.clone();
@@ -91,7 +94,7 @@ impl Reader<'_> {
     }
 
     /// torch 2.7 and later, and programs compiled by `torch._inductor`.
-    fn new(&mut self, root: &str) -> Result<(Value, Option<String>), ReadError> {
+    fn since_2_7(&mut self, root: &str) -> Result<(Value, Option<String>), ReadError> {
         let models: Vec<String> = self.names(&format!("{root}models/"), ".json");
         let mut torch_version = None;
         let mut metadata = Vec::new();
@@ -318,7 +321,7 @@ impl Reader<'_> {
             .archive
             .entry(name)
             .ok_or_else(|| ReadError::unsupported(format!("{name:?} is not in the archive")))?;
-        let bytes = self.archive.read(entry, limits::TEXT_BYTES)?;
+        let bytes = self.archive.read(entry, JSON_BYTES)?;
         serde_json::from_slice(&bytes)
             .map_err(|error| ReadError::malformed("JSON in the archive", entry.data_start, error.to_string()))
     }

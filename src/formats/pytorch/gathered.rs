@@ -74,6 +74,11 @@ impl Gathered {
         self.by_key.clear();
     }
 
+    /// Whether a storage of that key was asked for.
+    pub fn has_key(&self, key: &str) -> bool {
+        self.by_key.contains_key(key)
+    }
+
     /// A storage that no pickle names; gives its place among all.
     pub fn storage(&mut self, storage: Storage) -> usize {
         self.storages.push(storage);

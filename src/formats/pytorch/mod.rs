@@ -1,7 +1,7 @@
 //! The PyTorch format: which layout, then its catalogue.
 //!
 //! ```text
-//! zip_layout, script_layout, package_layout, export_layout | legacy_layout | tar_layout | a plain pickle
+//! zip_layout, (old_)script_layout, package_layout, export_layout | legacy_layout | tar_layout | a plain pickle
 //!        └─▶ View (pickle graph + known names) ─▶ state_dict, module_tree (names, roles, metadata)
 //!                         StorageMap ─▶ rebuild, numpy ─▶ catalogue (ties, faults), reader
 //! ```
@@ -18,6 +18,7 @@ mod module_tree;
 mod names;
 mod nested;
 mod numpy;
+mod old_script_layout;
 mod package_layout;
 mod reader;
 mod rebuild;
@@ -35,7 +36,7 @@ use super::{Format, Probe};
 use crate::model::{CheckpointParts, Problem, Progress, ReadError, Value};
 use crate::raw::ByteSource;
 use gathered::Gathered;
-use storage::{NoStorages, StorageMap};
+use storage::{Members, NoStorages, StorageMap};
 use view::View;
 
 /// PyTorch checkpoints, and pickles of tensors and arrays.
@@ -111,13 +112,38 @@ fn open_archive(
         let metadata = package_layout::read(archive, &mut gathered, progress)?;
         return Ok(gathered.finish("torch-package", torch, metadata, source.len()));
     }
+    if old_script_layout::detect(archive) {
+        gathered.problems = archive.problems().to_vec();
+        let (metadata, version) = old_script_layout::read(archive, &mut gathered)?;
+        let framework = version.map_or(torch, |version| Some(format!("torch {version}")));
+        return Ok(gathered.finish("torchscript", framework, metadata, source.len()));
+    }
     let mut zip = zip_layout::open(archive, progress)?;
     gathered.problems = std::mem::take(&mut zip.problems);
     if script_layout::detect(archive, &zip.root) {
         let metadata = script_layout::read(&zip, archive, &mut gathered, progress);
         return Ok(gathered.finish("torchscript", torch, metadata, source.len()));
     }
-    Ok(catalogue_of(&zip.view, &zip.storages, "pytorch-zip", gathered.problems, source))
+    let metadata = gathered.object(&zip.view, &zip.storages, &[]);
+    gathered.problems.extend(unused(archive, &zip.storages, &gathered));
+    Ok(finished(gathered, &zip.view, "pytorch-zip", metadata, source))
+}
+
+/// Says which storages of an archive belong to nothing.
+fn unused(archive: &ZipArchive, storages: &Members, gathered: &Gathered) -> Option<Problem> {
+    let (mut count, mut bytes, mut example) = (0u64, 0u64, None);
+    for entry in archive.entries() {
+        if let Some(key) = entry.name.strip_prefix(&storages.before)
+            && !gathered.has_key(key)
+        {
+            count += 1;
+            bytes = bytes.saturating_add(entry.size);
+            example.get_or_insert(&entry.name);
+        }
+    }
+    let text =
+        format!("{count} storages of together {bytes} bytes belong to no tensor, such as {:?}", example?);
+    Some(Problem::info("unused-storages", text))
 }
 
 /// A file of one object.
@@ -131,6 +157,16 @@ fn catalogue_of(
     let mut gathered = Gathered::default();
     gathered.problems = problems;
     let metadata = gathered.object(view, map, &[]);
+    finished(gathered, view, format, metadata, source)
+}
+
+fn finished(
+    gathered: Gathered,
+    view: &View,
+    format: &'static str,
+    metadata: Value,
+    source: &ByteSource,
+) -> CheckpointParts {
     let lightning = metadata.get("pytorch-lightning_version").and_then(Value::as_text);
     let framework = match lightning {
         Some(version) => Some(format!("torch, lightning {version}")),

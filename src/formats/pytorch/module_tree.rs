@@ -177,7 +177,16 @@ impl Walk<'_> {
         }
         let view = self.rebuilder.view;
         let key = key_text(view, key);
-        let Some(mut made) = self.rebuilder.tensor(value) else { return };
+        let Some(mut made) = self.rebuilder.tensor(value) else {
+            // An object of a foreign class in place of a tensor: it can hold some.
+            self.path.push(key);
+            let found = self.find(value, Section::Other);
+            let key = self.path.pop().unwrap_or_default();
+            if let Found::Value(value) = found {
+                config.push((key, value));
+            }
+            return;
+        };
         let layer = self.path.get(place.base..).unwrap_or_default().join(".");
         let role = match (section, declared) {
             (Section::Ema, _) => TensorRole::Ema,

@@ -3,7 +3,7 @@
 //! ```text
 //! <root>/<package>/<resource>.pkl     objects
 //! <root>/.data/<key>.storage          storages of all of them
-//! <root>/.data/ts_code/<id>/data.pkl  TorchScript modules that objects refer to
+//! <root>/.data/ts_code/<id>/data.pkl  TorchScript modules that objects refer to; their sources in ts_code/code/
 //! <root>/.data/extern_modules         modules that are not in the package, one a line
 //! <root>/.data/python_version
 //! <root>/<package>/….py               sources, and other files
@@ -12,6 +12,7 @@
 //! Source: <https://github.com/pytorch/pytorch/blob/v2.9.0/torch/package/package_exporter.py>.
 
 use super::gathered::Gathered;
+use super::script_code::ScriptCode;
 use super::zip_layout::{members, note, pickle_of, root_of, texts};
 use crate::formats::containers::zip::ZipArchive;
 use crate::model::{Problem, Progress, ReadError, Value};
@@ -45,6 +46,7 @@ pub fn read(archive: &ZipArchive, gathered: &mut Gathered, progress: &Progress) 
         .collect();
     // One object is the checkpoint; several are parts of it.
     let single = objects.len() == 1;
+    gathered.code = ScriptCode::read(archive, &format!("{root}.data/ts_code/"));
     let mut metadata = Value::empty();
     let mut parts = Vec::new();
     let mut failed = None;

@@ -48,6 +48,7 @@ pub fn detect(archive: &ZipArchive) -> bool {
     ["data.pkl", ".data/serialization_id", ".data/extern_modules", "serialized_exported_program.json"]
         .iter()
         .any(|name| has(archive, name))
+        || super::old_script_layout::detect(archive)
 }
 
 /// Reads the pickle.
