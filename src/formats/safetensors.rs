@@ -107,10 +107,12 @@ impl TensorReader for Reader {
     }
 
     fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
-        let &(source, begin, len) = self.places.get(id.index())?.as_ref().ok()?;
+        let &Place { source, offset: begin, len, .. } = self.places.get(id).ok()?;
         let source = self.sources.get(source as usize)?;
-        let bytes = source.slice("tensor data", begin, len);
-        Some(bytes.and_then(|bytes| bytes.read_at("tensor data", offset, buffer)))
+        Some(source.check_unchanged().and_then(|()| {
+            let bytes = source.slice("tensor data", begin, len)?;
+            bytes.read_at("tensor data", offset, buffer)
+        }))
     }
 }
 

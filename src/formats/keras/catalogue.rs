@@ -158,7 +158,7 @@ impl TensorReader for DatasetReader {
     }
 
     fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
-        let dataset = self.order.get(id.index()).and_then(|&index| self.datasets.get(index))?;
+        let dataset = self.order.get(id).ok().and_then(|&index| self.datasets.get(index))?;
         dataset.read_at(offset, buffer)
     }
 }

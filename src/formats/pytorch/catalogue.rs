@@ -271,12 +271,11 @@ impl TensorReader for TorchReader {
             Some(index) => self.storage(index)?,
             None => return Err(ReadError::unsupported("the tensor has no values")),
         };
-        source.check_unchanged()?;
         read_strided(&values.array(source), progress, sink)
     }
 
     fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
-        let values = self.values.get(id.index()).filter(|values| values.fault.is_none())?;
+        let values = self.values.get(id).ok()?;
         // A compressed member would be inflated whole for each request.
         let Place::Range(source) = &self.storages.get(values.storage?)?.place else { return None };
         read_strided_at(&values.array(source.clone()), offset, buffer)
