@@ -219,7 +219,7 @@ impl Window<'_> {
 }
 
 /// Reverses the bytes of every unit.
-fn swap(bytes: &mut [u8], unit: u32) {
+pub(super) fn swap(bytes: &mut [u8], unit: u32) {
     if unit > 1 {
         for element in bytes.chunks_exact_mut(unit as usize) {
             element.reverse();
