@@ -4,6 +4,7 @@
 
 pub mod containers;
 pub mod keras;
+mod places;
 pub mod probe;
 pub mod pytorch;
 pub mod recognise;

@@ -16,6 +16,7 @@ use std::path::Path;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::places::Places;
 use super::{Format, Probe};
 use crate::model::role::is_known_buffer;
 use crate::model::{
@@ -77,13 +78,19 @@ fn index_in_folder(probe: &Probe) -> Option<&str> {
     }
 }
 
-/// Where the bytes of one tensor are; `Err` says why they are not to be had.
-type Place = Result<(u32, u64, u64), String>;
+/// Where the bytes of one tensor are.
+struct Place {
+    source: u32,
+    offset: u64,
+    len: u64,
+    /// See [`Dtype::group_bytes`].
+    group: u8,
+}
 
+#[derive(Default)]
 struct Reader {
     sources: Vec<ByteSource>,
-    places: Vec<Place>,
-    groups: Vec<u8>,
+    places: Places<Place>,
 }
 
 impl TensorReader for Reader {
@@ -93,12 +100,17 @@ impl TensorReader for Reader {
         progress: &Progress,
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let unknown = || ReadError::unsupported("no such tensor");
-        let place = self.places.get(id.index()).ok_or_else(unknown)?;
-        let (source, offset, len) = place.clone().map_err(ReadError::unsupported)?;
-        let source = self.sources.get(source as usize).ok_or_else(unknown)?;
-        let group = self.groups.get(id.index()).copied().unwrap_or(1);
+        let &Place { source, offset, len, group } = self.places.get(id)?;
+        let source = self.sources.get(source as usize);
+        let source = source.ok_or_else(|| ReadError::unsupported("no such shard"))?;
         read_range(source, offset, len, usize::from(group), progress, &mut |piece| sink(piece))
+    }
+
+    fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        let &(source, begin, len) = self.places.get(id.index())?.as_ref().ok()?;
+        let source = self.sources.get(source as usize)?;
+        let bytes = source.slice("tensor data", begin, len);
+        Some(bytes.and_then(|bytes| bytes.read_at("tensor data", offset, buffer)))
     }
 }
 
@@ -329,9 +341,9 @@ fn catalogue(
         tensor.trainable = (tensor.role == TensorRole::Buffer).then_some(false);
         tensor.offset = header.data_start.checked_add(entry.range.0);
         ids.insert(TensorId(index as u32), id);
-        reader.groups.push(entry.dtype.group_bytes() as u8);
+        let group = entry.dtype.group_bytes() as u8;
         reader.places.push(match (&entry.fault, tensor.offset) {
-            (None, Some(offset)) => Ok((source, offset, bytes)),
+            (None, Some(offset)) => Ok(Place { source, offset, len: bytes, group }),
             (fault, _) => Err(fault.clone().unwrap_or_default()),
         });
         tensors.push(tensor);
@@ -366,7 +378,7 @@ fn framework(metadata: &[(String, Value)]) -> Option<String> {
 
 fn open_file(source: &ByteSource) -> Result<CheckpointParts, ReadError> {
     let header = read_header(source)?;
-    let mut reader = Reader { sources: vec![source.clone()], places: Vec::new(), groups: Vec::new() };
+    let mut reader = Reader { sources: vec![source.clone()], ..Reader::default() };
     let mut tensors = Vec::with_capacity(header.entries.len());
     let mut problems = Vec::new();
     catalogue(&header, 0, |_| true, &mut tensors, &mut reader, &mut problems);
@@ -410,7 +422,7 @@ fn open_sharded(path: &Path, source: &ByteSource, progress: &Progress) -> Result
             names.push(name);
         }
     }
-    let mut reader = Reader { sources: Vec::new(), places: Vec::new(), groups: Vec::new() };
+    let mut reader = Reader::default();
     let mut tensors = Vec::new();
     let mut framework_seen = None;
     let mut file_bytes = source.len();
@@ -453,7 +465,6 @@ fn open_sharded(path: &Path, source: &ByteSource, progress: &Progress) -> Result
                 0,
             ));
             reader.places.push(Err(fault));
-            reader.groups.push(1);
         }
     }
     let complete = tensors.iter().all(|tensor| tensor.role != TensorRole::Unknown);

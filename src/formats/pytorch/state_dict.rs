@@ -372,9 +372,12 @@ impl<'a> Walk<'a> {
         self.rebuilder.view.graph.node(id) == Node::None
     }
 
-    /// Marks a node as being walked; `false` when it is already.
+    /// Marks a node as being walked; `false` when it is already, or when too much has been walked: modules that
+    /// share their children can stand for 2^100 of them.
     pub(super) fn activate(&mut self, id: NodeId) -> bool {
-        self.active.insert(id)
+        self.values += 1;
+        self.repeated += usize::from(!self.seen.insert(id));
+        self.values < limits::METADATA_NODES && self.repeated <= REPEATED_VALUES && self.active.insert(id)
     }
 
     /// Ends what [`Self::activate`] began.

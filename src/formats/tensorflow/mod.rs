@@ -218,7 +218,7 @@ fn open_graph(probe: &Probe, layout: &Layout) -> Result<CheckpointParts, ReadErr
         problems: graph.problems,
         file_bytes: source.len(),
         counts_known: graph.counts_known,
-        reader: Box::new(Reader { locations: graph.locations }),
+        reader: Box::new(Reader { locations: graph.locations.into_iter().collect() }),
     })
 }
 

@@ -9,6 +9,7 @@ use crate::raw::{ByteSource, Strided, limits, read_strided};
 
 use super::types::swap_unit;
 use crate::formats::containers::sstable::masked;
+use crate::formats::places::Places;
 use crate::model::Shape;
 
 /// Where the values of one tensor are.
@@ -78,7 +79,7 @@ pub struct Piece {
 /// Reads values by [`Location`].
 pub struct Reader {
     /// Per tensor, in catalogue order.
-    pub locations: Vec<Location>,
+    pub locations: Places<Location>,
 }
 
 impl TensorReader for Reader {
@@ -88,10 +89,7 @@ impl TensorReader for Reader {
         progress: &Progress,
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        match self.locations.get(id.index()) {
-            Some(location) => location.read(progress, sink),
-            None => Err(ReadError::unsupported("there is no such tensor")),
-        }
+        self.locations.get(id)?.read(progress, sink)
     }
 }
 
