@@ -3,5 +3,6 @@
 pub mod hdf5;
 pub mod pickle;
 pub mod protobuf;
+pub mod prototext;
 pub mod sstable;
 pub mod zip;
