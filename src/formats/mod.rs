@@ -4,6 +4,7 @@
 
 pub mod containers;
 pub mod keras;
+pub mod numpy;
 mod places;
 pub mod probe;
 pub mod pytorch;
@@ -32,7 +33,7 @@ pub trait Format: Sync {
 
 /// Every format, in no significant order.
 pub static FORMATS: &[&dyn Format] =
-    &[&safetensors::Safetensors, &pytorch::PyTorch, &keras::Keras, &tensorflow::TensorFlow];
+    &[&safetensors::Safetensors, &pytorch::PyTorch, &keras::Keras, &tensorflow::TensorFlow, &numpy::Numpy];
 
 /// Why a path could not be opened. The text is one line with the path last.
 #[derive(Debug, thiserror::Error)]

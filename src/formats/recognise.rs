@@ -115,7 +115,6 @@ const SIGNATURES: &[(usize, &[u8], &str)] = &[
     (0, b"GGJT", "a GGML model of an old layout; convert it to GGUF with llama.cpp"),
     (0, b"lmgg", "a GGML model of an old layout; convert it to GGUF with llama.cpp"),
     (4, b"TFL3", "a TensorFlow Lite model, made for inference; open the checkpoint it was converted from"),
-    (0, b"\x93NUMPY", "a numpy array (.npy), which is not read yet"),
     (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"),
     (0, b"\xff\xd8\xff", "a JPEG picture"),
     (0, b"GIF8", "a GIF picture"),
@@ -145,8 +144,6 @@ fn zip(names: &[&str]) -> String {
     let ends = |suffix: &str| names.iter().any(|name| name.ends_with(suffix));
     let what = if names.is_empty() {
         "an empty zip archive"
-    } else if names.iter().all(|name| name.strip_suffix(".npy").is_some()) {
-        "numpy arrays (.npz), which are not read yet"
     } else if has("[Content_Types].xml") {
         "a Microsoft Office document"
     } else if has("META-INF/MANIFEST.MF") {
@@ -297,7 +294,7 @@ mod tests {
             bytes.extend([9; 40]);
             bytes
         };
-        let cases: [(&[u8], &str); 18] = [
+        let cases: [(&[u8], &str); 17] = [
             (b"", "empty"),
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "git lfs pull"),
             (b"\n<!DOCTYPE html><html>", "login"),
@@ -307,7 +304,6 @@ mod tests {
             (b"GGUF\x03\0\0\0", "GGUF"),
             (b"\x1c\0\0\0TFL3 and so on", "Lite"),
             (b"\x08\x0a\x12\x07pytorch\x1a\x032.1", "ONNX"),
-            (b"\x93NUMPY\x01\0", "numpy"),
             (b"import torch\nmodel = 1\n", "Python"),
             (&[0; 64], "zero"),
             (b"PK\x03\x04 and then nothing", "damaged or cut off"),

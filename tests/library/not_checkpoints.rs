@@ -15,7 +15,6 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("weights.pt.gz", &["gzip"]),
     ("documents.zip", &["zip"]),
     ("weights.gguf", &["gguf"]),
-    ("array.npy", &["numpy"]),
     ("picture.png", &["png"]),
     ("notes.txt", &["text"]),
     ("random.bin", &["not of a known kind"]),

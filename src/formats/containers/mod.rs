@@ -1,6 +1,7 @@
 //! Shared containers: they know structure, not meaning, and no framework.
 
 pub mod hdf5;
+pub mod npy;
 pub mod pickle;
 pub mod protobuf;
 pub mod prototext;

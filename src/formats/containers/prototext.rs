@@ -188,11 +188,7 @@ fn close(lexer: &mut Lexer<'_>, open: &mut Vec<Frame>, symbol: u8) -> Result<(),
 }
 
 /// Reads one number, word or text, and adds it to the innermost message if that knows the field.
-fn scalar(
-    lexer: &mut Lexer<'_>,
-    open: &mut [Frame],
-    field: Option<(u32, Kind)>,
-) -> Result<(), ReadError> {
+fn scalar(lexer: &mut Lexer<'_>, open: &mut [Frame], field: Option<(u32, Kind)>) -> Result<(), ReadError> {
     let token = lexer.next()?;
     let at = lexer.position as u64;
     let wrong = || ReadError::malformed("a value in text form", at, "it is of another type");
@@ -408,7 +404,11 @@ impl<'a> Lexer<'a> {
 
     fn unexpected(&self) -> ReadError {
         let at = self.position.min(self.text.len()) as u64;
-        ReadError::malformed("the text form of a message", at, "something stands there that does not belong there")
+        ReadError::malformed(
+            "the text form of a message",
+            at,
+            "something stands there that does not belong there",
+        )
     }
 }
 
@@ -432,8 +432,12 @@ mod tests {
 
     #[test]
     fn messages_and_numbers_become_wire_format() {
-        let bytes = wire("inner { name: \"a\" inner: < name: 'b' > }\ncount: 300 # a comment\nkind: DT_FLOAT");
-        assert_eq!(bytes.expect("legal"), [0x0a, 8, 0x0a, 1, b'a', 0x12, 3, 0x0a, 1, b'b', 0x10, 0xac, 2, 0x28, 1]);
+        let bytes =
+            wire("inner { name: \"a\" inner: < name: 'b' > }\ncount: 300 # a comment\nkind: DT_FLOAT");
+        assert_eq!(
+            bytes.expect("legal"),
+            [0x0a, 8, 0x0a, 1, b'a', 0x12, 3, 0x0a, 1, b'b', 0x10, 0xac, 2, 0x28, 1]
+        );
     }
 
     #[test]
@@ -462,12 +466,26 @@ mod tests {
 
     #[test]
     fn lists_of_messages_are_repeated_fields() {
-        assert_eq!(wire("inner: [{name: 'a'}, {}] count: 1").expect("legal"), [0x0a, 3, 0x0a, 1, b'a', 0x0a, 0, 0x10, 1]);
+        assert_eq!(
+            wire("inner: [{name: 'a'}, {}] count: 1").expect("legal"),
+            [0x0a, 3, 0x0a, 1, b'a', 0x0a, 0, 0x10, 1]
+        );
     }
 
     #[test]
     fn damaged_text_is_refused() {
-        for text in ["inner {", "inner }", "inner { >", "count: \"text\"", "inner: 5", "name: \"open", "count:", "count: {", "[x", "= 1"] {
+        for text in [
+            "inner {",
+            "inner }",
+            "inner { >",
+            "count: \"text\"",
+            "inner: 5",
+            "name: \"open",
+            "count:",
+            "count: {",
+            "[x",
+            "= 1",
+        ] {
             assert!(wire(text).is_err(), "{text}");
         }
         assert!(wire(&"inner {".repeat(1000)).is_err());

@@ -92,8 +92,11 @@ static META_INFO: Schema = Schema(&[
     ("tensorflow_git_version", 6, Text),
 ]);
 
-static GRAPH: Schema =
-    Schema(&[("node", 1, Message(&NODE)), ("library", 2, Message(&LIBRARY)), ("versions", 4, Message(&VERSIONS))]);
+static GRAPH: Schema = Schema(&[
+    ("node", 1, Message(&NODE)),
+    ("library", 2, Message(&LIBRARY)),
+    ("versions", 4, Message(&VERSIONS)),
+]);
 
 static LIBRARY: Schema = Schema(&[("function", 1, Message(&FUNCTION))]);
 
@@ -149,8 +152,11 @@ static BYTES_LIST: Schema = Schema(&[("value", 1, Text)]);
 
 static SIGNATURE_ENTRY: Schema = Schema(&[("key", 1, Text), ("value", 2, Message(&SIGNATURE))]);
 
-static SIGNATURE: Schema =
-    Schema(&[("inputs", 1, Message(&ARGUMENT_ENTRY)), ("outputs", 2, Message(&ARGUMENT_ENTRY)), ("method_name", 3, Text)]);
+static SIGNATURE: Schema = Schema(&[
+    ("inputs", 1, Message(&ARGUMENT_ENTRY)),
+    ("outputs", 2, Message(&ARGUMENT_ENTRY)),
+    ("method_name", 3, Text),
+]);
 
 static ARGUMENT_ENTRY: Schema = Schema(&[("key", 1, Text), ("value", 2, Message(&ARGUMENT))]);
 
@@ -209,7 +215,15 @@ mod tests {
 
     #[test]
     fn types_have_their_numbers() {
-        let names = ["DT_FLOAT", "DT_HALF", "DT_BFLOAT16", "DT_FLOAT8_E4M3FN", "DT_INT32_REF", "DT_RESOURCE", "DT_BOOL"];
+        let names = [
+            "DT_FLOAT",
+            "DT_HALF",
+            "DT_BFLOAT16",
+            "DT_FLOAT8_E4M3FN",
+            "DT_INT32_REF",
+            "DT_RESOURCE",
+            "DT_BOOL",
+        ];
         assert_eq!(names.map(|name| data_type(name).unwrap_or(0)), [1, 19, 14, 25, 103, 20, 10]);
         assert_eq!(data_type("float"), None);
     }
