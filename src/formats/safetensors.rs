@@ -100,6 +100,13 @@ impl TensorReader for Reader {
         let group = self.groups.get(id.index()).copied().unwrap_or(1);
         read_range(source, offset, len, usize::from(group), progress, &mut |piece| sink(piece))
     }
+
+    fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        let &(source, begin, len) = self.places.get(id.index())?.as_ref().ok()?;
+        let source = self.sources.get(source as usize)?;
+        let bytes = source.slice("tensor data", begin, len);
+        Some(bytes.and_then(|bytes| bytes.read_at("tensor data", offset, buffer)))
+    }
 }
 
 /// One entry of the header, as far as it could be read.

@@ -158,4 +158,9 @@ impl TensorReader for DatasetReader {
             None => Err(ReadError::unsupported("no such tensor")),
         }
     }
+
+    fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        let dataset = self.order.get(id.index()).and_then(|&index| self.datasets.get(index))?;
+        dataset.read_at(offset, buffer)
+    }
 }
