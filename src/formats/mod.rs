@@ -10,6 +10,7 @@ pub mod probe;
 pub mod pytorch;
 pub mod recognise;
 pub mod safetensors;
+mod shard_index;
 pub mod tensorflow;
 
 use std::path::{Path, PathBuf};
