@@ -16,7 +16,7 @@ pub mod shape;
 pub mod tensor;
 pub mod value;
 
-pub use checkpoint::{Checkpoint, CheckpointParts, LayerInfo, TensorReader, Totals};
+pub use checkpoint::{Checkpoint, CheckpointParts, ConfiguredCount, LayerInfo, TensorReader, Totals};
 pub use dtype::Dtype;
 pub use error::ReadError;
 pub use filter::NameFilter;
