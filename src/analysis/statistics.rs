@@ -78,13 +78,14 @@ impl StatisticsBuilder {
     pub fn push(&mut self, bytes: &[u8]) {
         match &mut self.content {
             Content::Counted(count) => {
-                *count += (bytes.len() as u64 * 8).checked_div(u64::from(self.dtype.bits())).unwrap_or(0);
+                *count += self.dtype.elements_in(bytes.len() as u64);
             }
             Content::Codes(table) => push_codes(&self.dtype, bytes, table),
             Content::Values(values) if self.dtype == Dtype::Float32 => values.push_f32(bytes),
             Content::Values(values) => {
                 // In parts, so that the decoded values stay in cache.
-                for part in bytes.chunks(DECODED_BYTES) {
+                let group = self.dtype.group_bytes();
+                for part in bytes.chunks(DECODED_BYTES / group * group) {
                     self.decoded.clear();
                     self.dtype.decode(part, &mut self.decoded);
                     values.push_f64(&self.decoded);
@@ -161,7 +162,7 @@ impl StatisticsBuilder {
     }
 }
 
-/// Bytes decoded at a time; a multiple of every group of elements (16 and 3 bytes).
+/// Bytes decoded at a time, less what does not fill a group of elements (16 or 3 bytes, or a block).
 const DECODED_BYTES: usize = 3 << 12;
 
 /// Counts the codes of elements of at most 16 bits.
