@@ -14,7 +14,6 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("config.json", &["json"]),
     ("weights.pt.gz", &["gzip"]),
     ("documents.zip", &["zip"]),
-    ("weights.gguf", &["gguf"]),
     ("picture.png", &["png"]),
     ("notes.txt", &["text"]),
     ("random.bin", &["not of a known kind"]),
