@@ -6,6 +6,7 @@ pub mod containers;
 pub mod gguf;
 pub mod keras;
 pub mod numpy;
+pub mod onnx;
 pub mod probe;
 pub mod pytorch;
 pub mod recognise;
@@ -39,6 +40,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &tensorflow::TensorFlow,
     &numpy::Numpy,
     &gguf::Gguf,
+    &onnx::Onnx,
 ];
 
 /// Why a path could not be opened. The text is one line with the path last.

@@ -9,7 +9,6 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("git_lfs_pointer.safetensors", &["git lfs", "git lfs pull"]),
     ("login_page.pt", &["html"]),
     ("empty.h5", &["empty"]),
-    ("identity.onnx", &["onnx"]),
     ("notebook.ipynb", &["notebook"]),
     ("config.json", &["json"]),
     ("weights.pt.gz", &["gzip"]),
