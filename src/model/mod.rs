@@ -3,6 +3,7 @@
 //! Formats build a [`Checkpoint`]; analysis, the command line and the window read it. Nothing here
 //! opens a file or knows how a format stores bytes.
 
+pub mod blocks;
 pub mod checkpoint;
 pub mod dtype;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod shape;
 pub mod tensor;
 pub mod value;
 
+pub use blocks::BlockType;
 pub use checkpoint::{Checkpoint, CheckpointParts, ConfiguredCount, LayerInfo, TensorReader, Totals};
 pub use dtype::Dtype;
 pub use error::ReadError;
