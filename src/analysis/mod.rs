@@ -1,7 +1,9 @@
 //! Pure: values in, numbers out. No files, no progress, no logging.
 
+pub mod diff;
 pub mod histogram;
 mod kernels;
+pub mod pairing;
 pub mod statistics;
 pub mod summary;
 
