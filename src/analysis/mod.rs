@@ -3,13 +3,17 @@
 mod builder;
 pub mod codes;
 mod complex;
+pub mod diff;
 pub mod element;
 pub mod health;
 pub mod histogram;
+pub mod histogram;
+mod kernels;
 mod kernels;
 mod key_table;
 mod moments;
 pub mod norms;
+pub mod pairing;
 pub mod scan;
 pub mod slice;
 pub mod spectrum;
