@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::reader::{TorchReader, Values};
 use super::rebuild::Rebuilt;
 use super::storage::{Place, Storage};
+use crate::formats::places::Places;
 use crate::model::{Dtype, Problem, Severity, Shape, TensorId, TensorInfo, TensorRole};
 use crate::raw::limits;
 
@@ -32,7 +33,7 @@ pub struct Catalogue {
     pub tensors: Vec<TensorInfo>,
     /// What is wrong with them.
     pub problems: Vec<Problem>,
-    values: Vec<Values>,
+    values: Places<Values>,
     ties: HashMap<(usize, u64, u64, u64), TensorId>,
     /// Per storage: the tensor that counts its bytes, and the ranges that tensors use.
     used: HashMap<usize, (TensorId, Vec<(u64, u64)>)>,
@@ -120,7 +121,10 @@ impl Catalogue {
                 info.role = TensorRole::Unknown;
             }
         }
-        self.values.push(Values::of(&made, storages, fault));
+        self.values.push(match fault {
+            Some(fault) => Err(fault),
+            None => Ok(Values::of(&made, storages)),
+        });
         self.tensors.push(info);
         Some(id)
     }

@@ -9,9 +9,12 @@
 //! Nothing that a pickle names is ever called; see [`super::containers::pickle`].
 
 mod catalogue;
+mod chunked;
+mod distributed;
 mod export_layout;
 mod export_program;
 mod gathered;
+mod joined;
 mod legacy_layout;
 mod metadata;
 mod module_tree;
@@ -24,6 +27,8 @@ mod reader;
 mod rebuild;
 mod script_code;
 mod script_layout;
+mod sections;
+mod sharded;
 mod state_dict;
 mod storage;
 mod tar_layout;
@@ -52,6 +57,9 @@ impl Format for PyTorch {
     }
 
     fn detect(&self, probe: &Probe) -> bool {
+        if is_set(probe) {
+            return true;
+        }
         match probe.zip() {
             Some(Ok(archive)) => zip_layout::detect(archive),
             Some(Err(_)) => begins_like_an_archive(probe.head()),
@@ -62,6 +70,12 @@ impl Format for PyTorch {
     }
 
     fn open(&self, probe: &Probe, progress: &Progress) -> Result<CheckpointParts, ReadError> {
+        if sharded::detect(probe) {
+            return sharded::open(probe, progress);
+        }
+        if distributed::detect(probe) {
+            return distributed::open(probe, progress);
+        }
         let source = probe.source().ok_or_else(|| ReadError::unsupported("not a file"))?;
         match probe.zip() {
             Some(Ok(archive)) => open_archive(archive, source, progress),
@@ -144,6 +158,11 @@ fn unused(archive: &ZipArchive, storages: &Members, gathered: &Gathered) -> Opti
     let text =
         format!("{count} storages of together {bytes} bytes belong to no tensor, such as {:?}", example?);
     Some(Problem::info("unused-storages", text))
+}
+
+/// Whether it stands for a checkpoint of several files.
+fn is_set(probe: &Probe) -> bool {
+    sharded::detect(probe) || distributed::detect(probe)
 }
 
 /// A file of one object.

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use super::rebuild::{Factors, Rebuilt, Resolve};
-use super::storage::{Storage, swap_unit};
+use super::storage::{Place, Storage, swap_unit};
+use crate::formats::places::Places;
 use crate::model::{Dtype, Progress, ReadError, Shape, TensorId, TensorReader};
-use crate::raw::{Strided, read_strided};
+use crate::raw::{ByteSource, Strided, read_strided, read_strided_at};
 
 /// Scales of one tensor. There is one per row of a matrix, so an honest tensor has fewer.
 const FACTORS: u64 = 16 << 20;
@@ -20,7 +21,6 @@ pub struct Values {
     strides: Option<Box<[u64]>>,
     item_bytes: u32,
     swap_unit: u32,
-    fault: Option<Box<str>>,
     resolve: Option<Box<Meaning>>,
 }
 
@@ -32,12 +32,12 @@ enum Meaning {
 
 enum Numbers {
     Listed(Vec<f64>),
-    Tensor(Dtype, Values),
+    Tensor(Dtype, Result<Values, String>),
 }
 
 impl Values {
-    /// Of a tensor that reaches into `storages`. `fault` is why it cannot be read, if so.
-    pub fn of(made: &Rebuilt, storages: &[Storage], fault: Option<String>) -> Self {
+    /// Of a tensor without a fault that reaches into `storages`.
+    pub fn of(made: &Rebuilt, storages: &[Storage]) -> Self {
         let stored = made.stored_dtype();
         let item_bytes = stored.bits().div_ceil(8);
         let big_endian =
@@ -63,8 +63,21 @@ impl Values {
             strides: made.strides.clone(),
             item_bytes,
             swap_unit: swap_unit(stored, big_endian),
-            fault: fault.map(Into::into),
             resolve: resolve.map(Box::new),
+        }
+    }
+}
+
+impl Values {
+    /// The elements, which lie in `source`.
+    fn array(&self, source: ByteSource) -> Strided {
+        Strided {
+            source,
+            offset: self.offset,
+            shape: self.shape.clone(),
+            strides: self.strides.clone(),
+            item_bytes: self.item_bytes,
+            swap_unit: self.swap_unit,
         }
     }
 }
@@ -74,7 +87,8 @@ impl Numbers {
         match factors {
             Factors::Listed(values) => Self::Listed(values.clone()),
             Factors::Tensor(made) => {
-                Self::Tensor(made.dtype.clone(), Values::of(made, storages, made.fault.clone()))
+                let values = made.fault.clone().map_or_else(|| Ok(Values::of(made, storages)), Err);
+                Self::Tensor(made.dtype.clone(), values)
             }
         }
     }
@@ -82,8 +96,8 @@ impl Numbers {
 
 /// Reads values of a PyTorch file's tensors.
 pub struct TorchReader {
-    /// By [`TensorId`].
-    pub values: Vec<Values>,
+    /// By tensor.
+    pub values: Places<Values>,
     /// What they reach into.
     pub storages: Vec<Storage>,
 }
@@ -96,9 +110,6 @@ impl TorchReader {
         progress: &Progress,
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        if let Some(fault) = &values.fault {
-            return Err(ReadError::unsupported(fault.to_string()));
-        }
         if values.shape.elements() == 0 {
             return Ok(());
         }
@@ -109,23 +120,15 @@ impl TorchReader {
             },
             None => return Err(ReadError::unsupported("the tensor has no values")),
         };
-        source.check_unchanged()?;
-        let array = Strided {
-            source,
-            offset: values.offset,
-            shape: values.shape.clone(),
-            strides: values.strides.clone(),
-            item_bytes: values.item_bytes,
-            swap_unit: values.swap_unit,
-        };
-        read_strided(&array, progress, sink)
+        read_strided(&values.array(source), progress, sink)
     }
 
     /// Scales or zero points in memory: one, or `count` of them.
     fn numbers<'a>(&self, numbers: &'a Numbers, count: u64) -> Result<Cow<'a, [f64]>, ReadError> {
         let found: Cow<'a, [f64]> = match numbers {
             Numbers::Listed(values) => Cow::Borrowed(values),
-            Numbers::Tensor(dtype, values) => {
+            Numbers::Tensor(_, Err(fault)) => return Err(ReadError::unsupported(fault.clone())),
+            Numbers::Tensor(dtype, Ok(values)) => {
                 let elements = values.shape.elements();
                 if elements > FACTORS {
                     let what = "the number of scales of a quantised tensor".into();
@@ -154,9 +157,7 @@ impl TensorReader for TorchReader {
         progress: &Progress,
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let Some(values) = self.values.get(id.index()) else {
-            return Err(ReadError::unsupported("no such tensor"));
-        };
+        let values = self.values.get(id)?;
         match values.resolve.as_deref() {
             None => self.elements(values, progress, sink),
             Some(&Meaning::Signs { unit, real, imaginary, complex }) => {
@@ -200,5 +201,12 @@ impl TensorReader for TorchReader {
                 })
             }
         }
+    }
+
+    fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        let values = self.values.get(id).ok().filter(|values| values.resolve.is_none())?;
+        // A compressed member would be inflated whole for each request.
+        let Place::Range(source) = &self.storages.get(values.storage?)?.place else { return None };
+        read_strided_at(&values.array(source.clone()), offset, buffer)
     }
 }
