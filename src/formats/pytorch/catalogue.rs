@@ -6,7 +6,7 @@ use super::reader::{TorchReader, Values};
 use super::rebuild::Rebuilt;
 use super::storage::{Place, Storage};
 use crate::formats::places::Places;
-use crate::model::{Dtype, Problem, Severity, Shape, TensorId, TensorInfo, TensorRole};
+use crate::model::{Dtype, Problem, Severity, TensorId, TensorInfo, TensorRole};
 use crate::raw::limits;
 
 /// What a tensor is called and what it is for.
@@ -41,25 +41,19 @@ pub struct Catalogue {
 
 impl Catalogue {
     /// Adds a tensor; `None` when there are too many.
-    pub fn add(&mut self, made: Rebuilt, naming: Naming, storages: &[Storage]) -> Option<TensorId> {
+    pub fn add(&mut self, made: &Rebuilt, naming: Naming, storages: &[Storage]) -> Option<TensorId> {
         if self.tensors.len() >= limits::TENSORS {
             return None;
         }
         let id = TensorId(self.tensors.len() as u32);
-        let item_bytes = made.stored_dtype().bits().div_ceil(8);
         let mut fault = made.fault.clone();
-        if fault.is_none() && item_bytes == 0 {
+        if fault.is_none() && made.stored_dtype().bits() == 0 {
             fault = Some(format!("elements of type {} have no known size", made.dtype));
         }
         if made.shape.checked_elements().is_none() {
             fault.get_or_insert_with(|| "its size overflows".to_owned());
         }
         let storage = made.storage.and_then(|index| storages.get(index).map(|storage| (index, storage)));
-        let offset = made.offset.checked_mul(u64::from(item_bytes));
-        if offset.is_none() {
-            fault.get_or_insert_with(|| "its offset overflows".to_owned());
-        }
-        let offset = offset.unwrap_or(0);
         let mut info = TensorInfo {
             name: naming.name,
             path: naming.path.into(),
@@ -74,21 +68,21 @@ impl Catalogue {
             offset: None,
         };
         if let Some((index, storage)) = storage {
-            let end = last_byte(&made.shape, made.strides.as_deref(), offset, item_bytes);
-            match end {
-                Some(end) if fault.is_none() && end > storage.place.len() => {
+            let extent = made.extent();
+            match extent {
+                Some((_, end)) if fault.is_none() && end > storage.place.len() => {
                     fault = Some(format!(
                         "it needs {end} bytes of its storage, which has {}",
                         storage.place.len()
                     ));
                 }
                 None => {
-                    fault.get_or_insert_with(|| "its size overflows".to_owned());
+                    fault.get_or_insert_with(|| "where its elements are cannot be told".to_owned());
                 }
                 _ => {}
             }
-            if fault.is_none() {
-                self.place(id, &mut info, index, &storage.place, offset, end.unwrap_or(offset));
+            if let (None, Some((start, end))) = (&fault, extent) {
+                self.place(id, &mut info, index, &storage.place, start, end);
                 let logical = info.bytes();
                 if logical > storage.place.len() && logical > limits::EXPANDED_BYTES {
                     let text = format!(
@@ -123,7 +117,7 @@ impl Catalogue {
         }
         self.values.push(match fault {
             Some(fault) => Err(fault),
-            None => Ok(Values::of(&made, storages)),
+            None => Ok(Values::of(made, storages)),
         });
         self.tensors.push(info);
         Some(id)
@@ -206,25 +200,6 @@ fn looks_intended(fault: &str) -> bool {
         || fault.starts_with("a sparse tensor")
         || fault.starts_with("a wrapper subclass")
         || fault.starts_with("an array of")
-}
-
-/// Where the last element ends, in bytes from the start of the storage; `None` when that overflows.
-fn last_byte(shape: &Shape, strides: Option<&[u64]>, offset: u64, item_bytes: u32) -> Option<u64> {
-    let elements = shape.checked_elements()?;
-    if elements == 0 {
-        return Some(offset);
-    }
-    let last = match strides {
-        None => elements - 1,
-        Some(strides) => {
-            let mut last = 0u64;
-            for (&dim, &stride) in shape.dims().iter().zip(strides) {
-                last = last.checked_add((dim - 1).checked_mul(stride)?)?;
-            }
-            last
-        }
-    };
-    last.checked_add(1)?.checked_mul(u64::from(item_bytes))?.checked_add(offset)
 }
 
 /// The role of a tensor in a `state_dict`, where the file does not mark buffers.

@@ -99,6 +99,9 @@ impl Reader<'_> {
         let mut torch_version = None;
         let mut metadata = Vec::new();
         for model in &models {
+            if self.progress.is_cancelled() {
+                return Err(ReadError::Cancelled);
+            }
             // One model is the checkpoint; several are parts of it.
             let prefix: Vec<String> = if models.len() > 1 { vec![model.clone()] } else { Vec::new() };
             let program = match self.json(&format!("{root}models/{model}.json")) {
@@ -215,7 +218,7 @@ impl Reader<'_> {
                 role,
                 trainable: made.requires_grad.filter(|_| role == TensorRole::Parameter),
             };
-            self.gathered.tensor(made, naming);
+            self.gathered.tensor(&made, naming);
         }
         if !others.is_empty() {
             metadata.push((kind.to_owned(), Value::Map(others)));
@@ -269,7 +272,7 @@ impl Reader<'_> {
                     role: TensorRole::Unknown,
                     trainable: None,
                 };
-                self.gathered.tensor(made, naming);
+                self.gathered.tensor(&made, naming);
             }
         }
         let files = self.names(&folder, "");

@@ -86,7 +86,7 @@ impl Gathered {
     }
 
     /// A tensor that no pickle describes; `None` when there are too many.
-    pub fn tensor(&mut self, made: Rebuilt, naming: Naming) -> Option<TensorId> {
+    pub fn tensor(&mut self, made: &Rebuilt, naming: Naming) -> Option<TensorId> {
         self.catalogue.add(made, naming, &self.storages)
     }
 

@@ -160,14 +160,15 @@ fn torch(module: &str, name: &str) -> Known {
 }
 
 /// Types that PyTorch carries but does not compute with, by the bits of one element.
-/// Source: `c10/core/ScalarType.h`; an element takes whole bytes whatever its name says.
+/// Source: `c10/core/ScalarType.h`; but for the two quantised ones, an element takes whole bytes whatever its name says.
 fn exotic(name: &str) -> Option<Dtype> {
     let bits = match name {
         "bits16" => 16,
         "bcomplex32" => 32,
-        "bits8" | "bits1x8" | "bits2x4" | "bits4x2" | "quint4x2" | "quint2x4" | "uint1" | "uint2"
-        | "uint3" | "uint4" | "uint5" | "uint6" | "uint7" | "int1" | "int2" | "int3" | "int4" | "int5"
-        | "int6" | "int7" => 8,
+        "quint4x2" => 4,
+        "quint2x4" => 2,
+        "bits8" | "bits1x8" | "bits2x4" | "bits4x2" | "uint1" | "uint2" | "uint3" | "uint4" | "uint5"
+        | "uint6" | "uint7" | "int1" | "int2" | "int3" | "int4" | "int5" | "int6" | "int7" => 8,
         _ => return None,
     };
     Some(Dtype::Other(name.into(), bits))
@@ -191,8 +192,8 @@ fn storage(name: &str) -> Known {
         "QInt8Storage" => Dtype::Qint8,
         "QUInt8Storage" => Dtype::Quint8,
         "QInt32Storage" => Dtype::Qint32,
-        "QUInt4x2Storage" => Dtype::Other("quint4x2".into(), 8),
-        "QUInt2x4Storage" => Dtype::Other("quint2x4".into(), 8),
+        "QUInt4x2Storage" => Dtype::Other("quint4x2".into(), 4),
+        "QUInt2x4Storage" => Dtype::Other("quint2x4".into(), 2),
         "UntypedStorage" | "_UntypedStorage" | "TypedStorage" | "_TypedStorage" => {
             return Known::Storage(None);
         }

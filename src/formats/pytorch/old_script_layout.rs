@@ -126,19 +126,18 @@ impl<'a> Tree<'a> {
 
     fn tensor(&mut self, index: u64, path: Vec<String>, layer: String, role: TensorRole) {
         let position = usize::try_from(index).unwrap_or(usize::MAX);
-        let made = match self.tensors.get(position) {
-            Some(definition) => self.made(definition),
-            None => {
-                let why = format!("tensor {index} is not in the list of tensors");
-                Rebuilt::without_values(Dtype::Other("unknown".into(), 0), Shape::default(), why)
-            }
+        let made = if let Some(definition) = self.tensors.get(position) {
+            self.made(definition)
+        } else {
+            let why = format!("tensor {index} is not in the list of tensors");
+            Rebuilt::without_values(Dtype::Other("unknown".into(), 0), Shape::default(), why)
         };
         if let Some(used) = self.used.get_mut(position) {
             *used = true;
         }
         let trainable = made.requires_grad.filter(|_| role == TensorRole::Parameter);
         let naming = Naming { name: path.join("."), path, stored_name: None, layer, role, trainable };
-        self.gathered.tensor(made, naming);
+        self.gathered.tensor(&made, naming);
     }
 
     fn made(&mut self, definition: &'a Json) -> Rebuilt {

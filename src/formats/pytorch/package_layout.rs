@@ -11,6 +11,8 @@
 //!
 //! Source: <https://github.com/pytorch/pytorch/blob/v2.9.0/torch/package/package_exporter.py>.
 
+use std::path::Path;
+
 use super::gathered::Gathered;
 use super::script_code::ScriptCode;
 use super::zip_layout::{members, note, pickle_of, root_of, texts};
@@ -88,9 +90,10 @@ pub fn read(archive: &ZipArchive, gathered: &mut Gathered, progress: &Progress) 
     if !externs.is_empty() {
         package.push(("extern_modules".to_owned(), Value::List(externs)));
     }
-    let is_source = |name: &str| name.ends_with(".py") && !name.starts_with(".data/");
+    let ends = |name: &str, ending: &str| Path::new(name).extension().is_some_and(|found| found == ending);
+    let is_source = |name: &str| ends(name, "py") && !name.starts_with(".data/");
     let is_file = |name: &str| {
-        let is_known = name.starts_with(".data/") || name.ends_with(".pkl") || name == "byteorder";
+        let is_known = name.starts_with(".data/") || ends(name, "pkl") || name == "byteorder";
         !is_known && !is_source(name)
     };
     for (key, found) in

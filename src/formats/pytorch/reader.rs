@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::rebuild::{Factors, Rebuilt, Resolve};
 use super::storage::{Place, Storage, swap_unit};
@@ -25,13 +26,14 @@ pub struct Values {
 }
 
 /// What elements become.
+#[expect(clippy::large_enum_variant, reason = "kept in a box, and only by tensors that need it")]
 enum Meaning {
     Signs { unit: usize, real: bool, imaginary: bool, complex: bool },
     Dequantize { stored: Dtype, scales: Numbers, zero_points: Numbers, axis: usize },
 }
 
 enum Numbers {
-    Listed(Vec<f64>),
+    Listed(Arc<[f64]>),
     Tensor(Dtype, Result<Values, String>),
 }
 
@@ -56,19 +58,21 @@ impl Values {
                 axis: affine.axis,
             }),
         };
+        // Elements of less than a byte are read as the bytes that hold them.
+        let (start, end) = made.extent().unwrap_or_default();
+        let is_packed = !stored.bits().is_multiple_of(8);
+        let shape = if is_packed { Shape::from(vec![end - start]) } else { made.shape.clone() };
         Self {
             storage: made.storage,
-            offset: made.offset.saturating_mul(u64::from(item_bytes)),
-            shape: made.shape.clone(),
-            strides: made.strides.clone(),
+            offset: start,
+            shape,
+            strides: made.strides.clone().filter(|_| !is_packed),
             item_bytes,
             swap_unit: swap_unit(stored, big_endian),
             resolve: resolve.map(Box::new),
         }
     }
-}
 
-impl Values {
     /// The elements, which lie in `source`.
     fn array(&self, source: ByteSource) -> Strided {
         Strided {
@@ -85,7 +89,7 @@ impl Values {
 impl Numbers {
     fn of(factors: &Factors, storages: &[Storage]) -> Self {
         match factors {
-            Factors::Listed(values) => Self::Listed(values.clone()),
+            Factors::Listed(values) => Self::Listed(Arc::clone(values)),
             Factors::Tensor(made) => {
                 let values = made.fault.clone().map_or_else(|| Ok(Values::of(made, storages)), Err);
                 Self::Tensor(made.dtype.clone(), values)

@@ -151,14 +151,11 @@ fn literal(text: &str) -> Value {
         "True" => Value::Bool(true),
         "False" => Value::Bool(false),
         _ => {
-            if let Ok(value) = text.parse() {
-                Value::Int(value)
-            } else if let Ok(value) = text.parse() {
-                Value::Float(value)
-            } else {
+            let number = text.parse::<i64>().map(Value::Int);
+            number.or_else(|_| text.parse::<f64>().map(Value::Float)).unwrap_or_else(|_| {
                 let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
                 Value::Text(inner.unwrap_or(text).to_owned())
-            }
+            })
         }
     }
 }

@@ -332,7 +332,7 @@ impl<'a> Walk<'a> {
         let parts = std::mem::take(&mut made.parts);
         let attributes = made.attributes.take();
         let around = naming.clone();
-        let Some(id) = self.catalogue.add(made, naming, &self.rebuilder.storages) else {
+        let Some(id) = self.catalogue.add(&made, naming, &self.rebuilder.storages) else {
             if self.catalogue.problems.last().is_none_or(|problem| problem.code != "too-many") {
                 let text = format!("more than {} tensors; the rest is not listed", limits::TENSORS);
                 self.catalogue.problems.push(Problem::error("too-many", text));
@@ -353,7 +353,7 @@ impl<'a> Walk<'a> {
                 naming.stored_name = None;
                 naming.role = TensorRole::Other;
                 naming.trainable = None;
-                self.catalogue.add(made, naming, &self.rebuilder.storages);
+                self.catalogue.add(&made, naming, &self.rebuilder.storages);
             }
         }
         let Some((class, state)) = attributes else { return Found::Tensor(id) };

@@ -1,5 +1,7 @@
 //! Tensors whose values are more than elements of a storage: quantised, sparse, conjugated.
 
+use std::sync::Arc;
+
 use super::{Part, Rebuilder, Rebuilt, parts};
 use crate::formats::containers::pickle::{Node, NodeId};
 use crate::model::{Dtype, Severity, Shape};
@@ -37,8 +39,8 @@ pub struct Affine {
 /// Numbers that belong to a tensor.
 #[derive(Debug, Clone)]
 pub enum Factors {
-    /// Written in the pickle.
-    Listed(Vec<f64>),
+    /// Written in the pickle; many tensors can refer to one list.
+    Listed(Arc<[f64]>),
     /// A tensor of their own.
     Tensor(Box<Rebuilt>),
 }
@@ -77,7 +79,7 @@ impl Rebuilder<'_> {
         let axis = params.get(3).and_then(|&id| view.graph.unsigned(id)).unwrap_or(0);
         let factors = match scheme {
             "per_tensor_affine" => {
-                let one = |index: usize| Some(Factors::Listed(vec![self.number(*params.get(index)?)?]));
+                let one = |index: usize| Some(Factors::Listed([self.number(*params.get(index)?)?].into()));
                 one(1).zip(one(2))
             }
             _ => self.factors(params.get(1)).zip(self.factors(params.get(2))),
@@ -117,8 +119,13 @@ impl Rebuilder<'_> {
         if let Some(made) = self.tensor(id) {
             return Some(Factors::Tensor(Box::new(made)));
         }
+        if let Some(list) = self.lists.get(&id) {
+            return Some(Factors::Listed(Arc::clone(list)));
+        }
         let items = self.view.sequence(id)?;
-        items.into_iter().map(|item| self.number(item)).collect::<Option<_>>().map(Factors::Listed)
+        let list: Arc<[f64]> = items.into_iter().map(|item| self.number(item)).collect::<Option<_>>()?;
+        self.lists.insert(id, Arc::clone(&list));
+        Some(Factors::Listed(list))
     }
 
     fn number(&self, id: NodeId) -> Option<f64> {

@@ -8,6 +8,7 @@ mod composite;
 mod storage_ref;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 pub use composite::{Factors, Resolve};
 pub use storage_ref::stored;
@@ -91,6 +92,40 @@ impl Rebuilt {
         }
     }
 
+    /// Where its elements begin and end, in bytes from the start of the storage; `None` when that overflows, or when
+    /// elements of less than a byte are not in order.
+    pub fn extent(&self) -> Option<(u64, u64)> {
+        let bits = u64::from(self.stored_dtype().bits());
+        let elements = self.shape.checked_elements()?;
+        let dims = self.shape.dims();
+        let in_order = dims.iter().rev().scan(1u64, |step, &dim| {
+            let expected = *step;
+            *step = step.saturating_mul(dim);
+            Some((dim, expected))
+        });
+        let strides = self.strides.as_deref();
+        if !bits.is_multiple_of(8) {
+            let packed = strides.is_none_or(|strides| {
+                strides.iter().rev().zip(in_order).all(|(&stride, (dim, step))| dim == 1 || stride == step)
+            });
+            let start = self.offset.checked_mul(bits)?;
+            let end = elements.checked_mul(bits)?.checked_add(start)?.div_ceil(8);
+            return (packed && start.is_multiple_of(8)).then_some((start / 8, end));
+        }
+        let start = self.offset.checked_mul(bits / 8)?;
+        if elements == 0 {
+            return Some((start, start));
+        }
+        let last = match strides {
+            None => elements - 1,
+            Some(strides) => dims
+                .iter()
+                .zip(strides)
+                .try_fold(0u64, |last, (&dim, &stride)| last.checked_add((dim - 1).checked_mul(stride)?))?,
+        };
+        Some((start, last.checked_add(1)?.checked_mul(bits / 8)?.checked_add(start)?))
+    }
+
     /// The type of the elements as they are stored.
     pub fn stored_dtype(&self) -> &Dtype {
         match &self.resolve {
@@ -111,6 +146,8 @@ pub struct Rebuilder<'a> {
     pub by_key: HashMap<String, usize>,
     /// Storages whose bytes stand inside the pickle, by the node that holds them.
     by_node: HashMap<NodeId, (usize, Option<Dtype>)>,
+    /// Scales and zero points that are lists.
+    lists: HashMap<NodeId, Arc<[f64]>>,
 }
 
 /// Tensors inside a tensor: subclasses of parameters of subclasses.
@@ -119,7 +156,14 @@ pub const NESTING: u32 = 16;
 impl<'a> Rebuilder<'a> {
     /// Over one pickle and its storages.
     pub fn new(view: &'a View, map: &'a dyn StorageMap) -> Self {
-        Self { view, map, storages: Vec::new(), by_key: HashMap::new(), by_node: HashMap::new() }
+        Self {
+            view,
+            map,
+            storages: Vec::new(),
+            by_key: HashMap::new(),
+            by_node: HashMap::new(),
+            lists: HashMap::new(),
+        }
     }
 
     /// The tensor that a node stands for; `None` when it is none.
