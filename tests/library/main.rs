@@ -6,6 +6,7 @@ mod bounded;
 mod fixtures;
 mod not_checkpoints;
 mod parity;
+mod pytorch_sets;
 mod robustness;
 mod safetensors_oracle;
 mod support;
