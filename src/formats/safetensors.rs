@@ -92,6 +92,15 @@ impl TensorReader for Reader {
         let source = source.ok_or_else(|| ReadError::unsupported("no such shard"))?;
         read_range(source, offset, len, usize::from(group), progress, &mut |piece| sink(piece))
     }
+
+    fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        let &Place { source, offset: begin, len, .. } = self.places.get(id).ok()?;
+        let source = self.sources.get(source as usize)?;
+        Some(source.check_unchanged().and_then(|()| {
+            let bytes = source.slice("tensor data", begin, len)?;
+            bytes.read_at("tensor data", offset, buffer)
+        }))
+    }
 }
 
 /// One entry of the header, as far as it could be read.

@@ -10,4 +10,4 @@ pub mod strided;
 
 pub use cursor::ByteCursor;
 pub use source::ByteSource;
-pub use strided::{Strided, read_range, read_strided};
+pub use strided::{Strided, read_range, read_strided, read_strided_at};

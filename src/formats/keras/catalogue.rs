@@ -156,4 +156,9 @@ impl TensorReader for DatasetReader {
         let dataset = self.datasets.get(*self.order.get(id)?);
         dataset.ok_or_else(|| ReadError::unsupported("no such dataset"))?.read_chunks(progress, sink)
     }
+
+    fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        let dataset = self.order.get(id).ok().and_then(|&index| self.datasets.get(index))?;
+        dataset.read_at(offset, buffer)
+    }
 }

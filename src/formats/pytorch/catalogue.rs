@@ -9,7 +9,7 @@ use crate::formats::places::Places;
 use crate::model::{
     Dtype, Problem, Progress, ReadError, Severity, Shape, TensorId, TensorInfo, TensorReader, TensorRole,
 };
-use crate::raw::{ByteSource, Strided, limits, read_strided};
+use crate::raw::{ByteSource, Strided, limits, read_strided, read_strided_at};
 
 /// What a tensor is called and what it is for.
 #[derive(Debug, Clone)]
@@ -49,6 +49,20 @@ struct Values {
     strides: Option<Box<[u64]>>,
     item_bytes: u32,
     swap_unit: u32,
+}
+
+impl Values {
+    /// The elements, which lie in `source`.
+    fn array(&self, source: ByteSource) -> Strided {
+        Strided {
+            source,
+            offset: self.offset,
+            shape: self.shape.clone(),
+            strides: self.strides.clone(),
+            item_bytes: self.item_bytes,
+            swap_unit: self.swap_unit,
+        }
+    }
 }
 
 impl Catalogue {
@@ -257,16 +271,14 @@ impl TensorReader for TorchReader {
             Some(index) => self.storage(index)?,
             None => return Err(ReadError::unsupported("the tensor has no values")),
         };
-        source.check_unchanged()?;
-        let array = Strided {
-            source,
-            offset: values.offset,
-            shape: values.shape.clone(),
-            strides: values.strides.clone(),
-            item_bytes: values.item_bytes,
-            swap_unit: values.swap_unit,
-        };
-        read_strided(&array, progress, sink)
+        read_strided(&values.array(source), progress, sink)
+    }
+
+    fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        let values = self.values.get(id).ok()?;
+        // A compressed member would be inflated whole for each request.
+        let Place::Range(source) = &self.storages.get(values.storage?)?.place else { return None };
+        read_strided_at(&values.array(source.clone()), offset, buffer)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod object_graph;
 pub mod ordered_code;
 pub mod saved_model;
 pub mod state_file;
+pub mod text_form;
 pub mod types;
 pub mod v1;
 pub mod values;

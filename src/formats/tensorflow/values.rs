@@ -93,7 +93,6 @@ impl Location {
     ) -> Result<(), ReadError> {
         match self {
             Self::Plain { source, dtype, shape, big_endian, crc } => {
-                source.check_unchanged()?;
                 let array = Strided {
                     source: source.clone(),
                     offset: 0,
