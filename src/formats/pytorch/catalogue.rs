@@ -7,7 +7,7 @@ use super::rebuild::Rebuilt;
 use super::storage::{Place, Storage, swap_unit};
 use crate::formats::places::Places;
 use crate::model::{
-    Dtype, Problem, Progress, ReadError, Severity, Shape, TensorId, TensorInfo, TensorReader, TensorRole,
+    Problem, Progress, ReadError, Severity, Shape, TensorId, TensorInfo, TensorReader, TensorRole,
 };
 use crate::raw::{ByteSource, Strided, limits, read_strided, read_strided_at};
 
@@ -95,6 +95,7 @@ impl Catalogue {
             dtype: made.dtype.clone(),
             shape: made.shape.clone(),
             role: naming.role,
+            role_evidence: None,
             trainable: naming.trainable,
             tied_to: None,
             stored_bytes: 0,
@@ -279,17 +280,5 @@ impl TensorReader for TorchReader {
         // A compressed member would be inflated whole for each request.
         let Place::Range(source) = &self.storages.get(values.storage?)?.place else { return None };
         read_strided_at(&values.array(source.clone()), offset, buffer)
-    }
-}
-
-/// The role of a tensor in a `state_dict`, where the file does not mark buffers.
-///
-/// PyTorch's parameters are floating-point (only these can have gradients); quantised ones keep integers.
-pub fn role_by_name(name: &str, dtype: &Dtype) -> TensorRole {
-    let quantised = matches!(dtype, Dtype::Qint8 | Dtype::Quint8 | Dtype::Qint32 | Dtype::Other(..));
-    if crate::model::role::is_known_buffer(name) || !(dtype.is_float() || quantised) {
-        TensorRole::Buffer
-    } else {
-        TensorRole::Parameter
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::joblib;
 use super::legacy_layout;
 use super::names::Known;
 use super::numpy;
@@ -100,6 +101,7 @@ impl<'a> Rebuilder<'a> {
         }
         match known {
             Known::NumpyArray | Known::NumpyBuffer => Some(numpy::array(self, id)),
+            Known::JoblibArray => Some(joblib::array(self, id)),
             _ => Some(self.made_by(known, view.args(call), depth)),
         }
     }
