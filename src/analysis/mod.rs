@@ -7,8 +7,6 @@ pub mod diff;
 pub mod element;
 pub mod health;
 pub mod histogram;
-pub mod histogram;
-mod kernels;
 mod kernels;
 mod key_table;
 mod moments;
