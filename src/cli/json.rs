@@ -8,7 +8,7 @@ use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::measure::{Measured, Measurement, QUANTILES, Wanted, measure};
 use crate::analysis::summary::LayerTable;
-use crate::model::{Checkpoint, Problem, TensorId, Value};
+use crate::model::{Checkpoint, Problem, RoleEvidence, TensorId, Value};
 
 /// The whole object.
 pub struct InspectJson<'a> {
@@ -83,6 +83,7 @@ impl Serialize for Tensor<'_> {
         map.serialize_entry("elements", &tensor.elements())?;
         map.serialize_entry("bytes", &tensor.bytes())?;
         map.serialize_entry("role", tensor.role.name())?;
+        map.serialize_entry("role_evidence", &tensor.role_evidence.map(RoleEvidence::text))?;
         map.serialize_entry("trainable", &tensor.trainable)?;
         map.serialize_entry("tied_to", &tensor.tied_to.map(|first| &self.checkpoint.tensor(first).name))?;
         if self.wanted.statistics {

@@ -19,10 +19,9 @@ use serde_json::value::RawValue;
 use super::places::Places;
 use super::shard_index::{self, Shard, ShardIndex, index_in_folder};
 use super::{Format, Probe};
-use crate::model::role::is_known_buffer;
 use crate::model::{
     CheckpointParts, Dtype, Problem, Progress, ReadError, Shape, TensorId, TensorInfo, TensorReader,
-    TensorRole, Value,
+    TensorRole, Value, role,
 };
 use crate::raw::{ByteSource, limits, read_range};
 
@@ -326,7 +325,8 @@ fn catalogue(
         let stored = if entry.fault.is_none() { bytes } else { 0 };
         let mut tensor =
             TensorInfo::new(entry.name.clone(), entry.dtype.clone(), entry.shape.clone(), stored);
-        tensor.role = if is_known_buffer(&entry.name) { TensorRole::Buffer } else { TensorRole::Parameter };
+        let (role, evidence) = role::of_state_dict(&entry.name, &entry.dtype, &entry.shape);
+        (tensor.role, tensor.role_evidence) = (role, Some(evidence));
         tensor.trainable = (tensor.role == TensorRole::Buffer).then_some(false);
         tensor.offset = header.data_start.checked_add(entry.range.0);
         ids.insert(TensorId(index as u32), id);

@@ -7,6 +7,7 @@ mod fixtures;
 mod keras_layers;
 mod not_checkpoints;
 mod parity;
+mod pytorch_sets;
 mod robustness;
 mod safetensors_oracle;
 mod support;

@@ -6,7 +6,7 @@ use super::reader::{TorchReader, Values};
 use super::rebuild::Rebuilt;
 use super::storage::{Place, Storage};
 use crate::formats::places::Places;
-use crate::model::{Dtype, Problem, Severity, Shape, TensorId, TensorInfo, TensorRole};
+use crate::model::{Problem, Severity, Shape, TensorId, TensorInfo, TensorRole};
 use crate::raw::limits;
 
 /// What a tensor is called and what it is for.
@@ -68,6 +68,7 @@ impl Catalogue {
             dtype: made.dtype.clone(),
             shape: made.shape.clone(),
             role: naming.role,
+            role_evidence: None,
             trainable: naming.trainable,
             tied_to: None,
             stored_bytes: 0,
@@ -225,16 +226,4 @@ fn last_byte(shape: &Shape, strides: Option<&[u64]>, offset: u64, item_bytes: u3
         }
     };
     last.checked_add(1)?.checked_mul(u64::from(item_bytes))?.checked_add(offset)
-}
-
-/// The role of a tensor in a `state_dict`, where the file does not mark buffers.
-///
-/// PyTorch's parameters are floating-point (only these can have gradients); quantised ones keep integers.
-pub fn role_by_name(name: &str, dtype: &Dtype) -> TensorRole {
-    let quantised = matches!(dtype, Dtype::Qint8 | Dtype::Quint8 | Dtype::Qint32 | Dtype::Other(..));
-    if crate::model::role::is_known_buffer(name) || !(dtype.is_float() || quantised) {
-        TensorRole::Buffer
-    } else {
-        TensorRole::Parameter
-    }
 }

@@ -84,6 +84,20 @@ fn folder(entries: &[String]) -> String {
         return "a folder with the data of TensorFlow checkpoints and no single index; open one .index file"
             .to_owned();
     }
+    let starts = |prefix: &str| entries.iter().any(|entry| entry.starts_with(prefix));
+    if ends("_model_states.pt") || ends("_optim_states.pt") {
+        return "a DeepSpeed checkpoint in parts; open one of its *_model_states.pt files for the model or *_optim_states.pt for the optimizer of one process, or join them with zero_to_fp32.py".to_owned();
+    }
+    if starts("global_step") && entries.iter().any(|entry| entry == "latest") {
+        return "a folder of DeepSpeed checkpoints; open one of the global_step folders in it".to_owned();
+    }
+    if entries.iter().any(|entry| entry == "latest_checkpointed_iteration.txt") {
+        return "a folder of Megatron checkpoints; open one of the iter_ folders in it".to_owned();
+    }
+    if starts("mp_rank_") {
+        return "a Megatron checkpoint in parts; open the model_optim_rng.pt in one of its mp_rank_ folders"
+            .to_owned();
+    }
     let kinds = [".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".keras", ".h5", ".index", ".pkl"];
     let openable = entries.iter().filter(|entry| kinds.iter().any(|kind| entry.ends_with(kind))).count();
     if openable > 0 {
@@ -95,6 +109,9 @@ fn folder(entries: &[String]) -> String {
     "a folder with no checkpoint directly in it".to_owned()
 }
 
+const ZLIB: &str =
+    "a zlib stream, which joblib writes with compress; load it in Python and dump it again without compress";
+
 /// Kinds of files by their first bytes, with what to do.
 const SIGNATURES: &[(usize, &[u8], &str)] = &[
     (
@@ -105,6 +122,10 @@ const SIGNATURES: &[(usize, &[u8], &str)] = &[
     (0, b"\x1f\x8b", "a gzip archive; unpack it and open what is inside"),
     (0, b"\xfd7zXZ\0", "an xz archive; unpack it and open what is inside"),
     (0, b"\x28\xb5\x2f\xfd", "a zstd archive; unpack it and open what is inside"),
+    (0, b"\x78\x01", ZLIB),
+    (0, b"\x78\x5e", ZLIB),
+    (0, b"\x78\x9c", ZLIB),
+    (0, b"\x78\xda", ZLIB),
     (0, b"BZh", "a bzip2 archive; unpack it and open what is inside"),
     (0, b"\x04\x22\x4d\x18", "an lz4 archive; unpack it and open what is inside"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive; unpack it and open what is inside"),

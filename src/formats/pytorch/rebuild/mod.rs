@@ -12,6 +12,7 @@ use std::collections::HashMap;
 pub use composite::{Factors, Resolve};
 pub use storage_ref::stored;
 
+use super::joblib;
 use super::names::Known;
 use super::numpy;
 use super::storage::{Storage, StorageMap};
@@ -149,6 +150,7 @@ impl<'a> Rebuilder<'a> {
                 }
                 Some(made)
             }
+            Known::JoblibArray => Some(joblib::array(self, id)),
             _ => Some(self.made_by(known, view.args(call), depth)),
         }
     }
