@@ -5,6 +5,7 @@
 mod bounded;
 mod fixtures;
 mod not_checkpoints;
+mod packed;
 mod parity;
 mod robustness;
 mod safetensors_oracle;
