@@ -110,10 +110,11 @@ fn each_layer_names_only_the_layers_below_it() {
         ("raw", &["model", "raw"]),
         ("formats", &["model", "raw", "formats"]),
         ("analysis", &["model", "analysis"]),
-        ("jobs", &["model", "raw", "formats", "analysis", "jobs"]),
+        ("export", &["model", "analysis", "text", "export"]),
+        ("jobs", &["model", "raw", "formats", "analysis", "export", "jobs"]),
         ("state", &["model", "analysis", "jobs", "state", "text"]),
         ("ui", &["model", "analysis", "state", "text", "ui"]),
-        ("cli", &["model", "raw", "formats", "analysis", "jobs", "text", "cli"]),
+        ("cli", &["model", "raw", "formats", "analysis", "export", "jobs", "text", "cli"]),
     ];
     check(|source, line| {
         let (_, allowed) = allowed.iter().find(|(layer, _)| *layer == source.layer())?;

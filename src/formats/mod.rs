@@ -8,10 +8,12 @@ pub mod keras;
 pub mod numpy;
 pub mod onnx;
 mod packed;
+mod places;
 pub mod probe;
 pub mod pytorch;
 pub mod recognise;
 pub mod safetensors;
+mod shard_index;
 pub mod tensorflow;
 
 use std::path::{Path, PathBuf};

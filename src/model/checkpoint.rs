@@ -17,6 +17,16 @@ pub trait TensorReader: Send + Sync {
         progress: &Progress,
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError>;
+
+    /// Fills `buffer` with what [`Self::read_chunks`] would deliver from byte `offset` on, so that several threads can
+    /// share one tensor. `offset` and the length are multiples of [`super::Dtype::group_bytes`].
+    ///
+    /// `None` where the elements can be had in order only (compressed, scattered, checked by a sum over all of them).
+    /// An empty `buffer` asks which of the two it is, without reading.
+    fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        let _ = (id, offset, buffer);
+        None
+    }
 }
 
 /// A layer or module, as the file describes it.
@@ -32,6 +42,19 @@ pub struct LayerInfo {
     pub config: Value,
     /// Output shape, where the file tells; `None` for a dimension that is not fixed.
     pub output_shape: Option<Vec<Option<u64>>>,
+    /// Shapes of its further outputs, where it has several, such as the states of an LSTM.
+    pub further_outputs: Vec<Vec<Option<u64>>>,
+    /// What its configuration says about its weights, where the file itself holds none.
+    pub configured: Option<ConfiguredCount>,
+}
+
+/// Elements of the weights that a configuration determines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConfiguredCount {
+    /// All of them.
+    pub parameters: u64,
+    /// Those that training changes.
+    pub trainable: u64,
 }
 
 /// What a format found in a file; becomes a [`Checkpoint`].
@@ -171,6 +194,17 @@ impl Checkpoint {
     ) -> Result<(), ReadError> {
         self.parts.reader.read_chunks(id, progress, sink)
     }
+
+    /// Fills `buffer` with the elements of `id` from byte `offset` on, in the form of [`Self::read_chunks`]; `None` where
+    /// they can be had in order only. See [`TensorReader::read_at`].
+    pub fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        self.parts.reader.read_at(id, offset, buffer)
+    }
+
+    /// Whether elements of `id` can be read out of order and by several threads at once.
+    pub fn is_random_access(&self, id: TensorId) -> bool {
+        self.read_at(id, 0, &mut []).is_some_and(|result| result.is_ok())
+    }
 }
 
 impl std::fmt::Debug for Checkpoint {
@@ -217,6 +251,13 @@ fn totals(parts: &CheckpointParts) -> Totals {
             TensorRole::Buffer => totals.buffers = totals.buffers.saturating_add(elements),
             TensorRole::Optimizer => totals.optimizer = totals.optimizer.saturating_add(elements),
             TensorRole::Parameter | TensorRole::Ema | TensorRole::Other | TensorRole::Unknown => {}
+        }
+    }
+    if parts.tensors.is_empty() {
+        let outermost = parts.layers.iter().filter(|layer| layer.segments.len() == 1);
+        for count in outermost.filter_map(|layer| layer.configured) {
+            parameters = parameters.saturating_add(count.parameters);
+            non_trainable = non_trainable.saturating_add(count.parameters.saturating_sub(count.trainable));
         }
     }
     if parts.counts_known {

@@ -4,5 +4,6 @@ pub mod hdf5;
 pub mod npy;
 pub mod pickle;
 pub mod protobuf;
+pub mod prototext;
 pub mod sstable;
 pub mod zip;

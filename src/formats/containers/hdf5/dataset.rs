@@ -6,7 +6,7 @@ use hdf5::{Datatype, DatatypeByteOrder, Layout};
 
 use super::attributes;
 use crate::model::{Dtype, Progress, ReadError, Shape, Value};
-use crate::raw::{ByteSource, Strided, limits, read_strided};
+use crate::raw::{ByteSource, Strided, limits, read_strided, read_strided_at};
 
 /// A dataset, its header read and its values not.
 #[derive(Debug)]
@@ -169,19 +169,32 @@ impl Dataset {
         match &self.storage {
             Storage::Refused => Err(ReadError::unsupported("its values are not read")),
             Storage::Range { source, offset } => {
-                let array = Strided {
-                    source: source.clone(),
-                    offset: *offset,
-                    shape: self.shape.clone(),
-                    strides: None,
-                    item_bytes: self.dtype.bits() / 8,
-                    swap_unit: self.swap_unit,
-                };
-                read_strided(&array, progress, sink)
+                read_strided(&self.contiguous(source, *offset), progress, sink)
             }
             Storage::Library { dataset, chunk_rows, source_len } => {
                 self.read_windows(dataset, *chunk_rows, *source_len, progress, sink)
             }
+        }
+    }
+
+    /// Fills `buffer` with the values from byte `offset` on; `None` unless they lie in the file as they are.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        match &self.storage {
+            Storage::Range { source, offset: start } if self.dtype != Dtype::String => {
+                read_strided_at(&self.contiguous(source, *start), offset, buffer)
+            }
+            _ => None,
+        }
+    }
+
+    fn contiguous(&self, source: &ByteSource, offset: u64) -> Strided {
+        Strided {
+            source: source.clone(),
+            offset,
+            shape: self.shape.clone(),
+            strides: None,
+            item_bytes: self.dtype.bits() / 8,
+            swap_unit: self.swap_unit,
         }
     }
 

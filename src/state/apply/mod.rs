@@ -1,20 +1,17 @@
 //! The only code that changes state. Does no I/O: what must happen outside is returned as [`Effect`]s.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+mod analyses;
+mod opening;
 
 use super::command::{Command, Page};
-use super::tree::{self, Item, TreeChange, TreeState};
+use super::tree::{self, TreeChange};
 use super::{AppState, Dialogs, PathDialog};
-use crate::jobs::{
-    CheckpointId, EXAMPLES, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest, Loadable, StatisticsKey,
-    Subject,
-};
-use crate::model::{Checkpoint, Severity};
-use crate::text;
+use crate::jobs::{CheckpointId, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest};
+use crate::model::Severity;
 
-/// Statistics of a group are computed without asking up to this many bytes: a fraction of a second of reading.
-const AUTOMATIC_GROUP_BYTES: u64 = 256 << 20;
+pub use analyses::statistics_key;
+use analyses::{request_scan, request_statistics, scan_reported, wanted_statistics};
+use opening::{close, open_example, open_paths, opened, reload};
 
 /// Something that must happen outside the state.
 #[derive(Debug, Clone)]
@@ -119,6 +116,32 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             state.settings.histogram_log = log;
             Vec::new()
         }
+        Command::SetHistogramScale(scale) => {
+            state.settings.histogram_scale = scale;
+            Vec::new()
+        }
+        Command::SetHistogramClip(clip) => {
+            state.settings.histogram_clip = clip;
+            Vec::new()
+        }
+        Command::SetScanOnOpen(on) => {
+            state.settings.scan_on_open = on;
+            Vec::new()
+        }
+        Command::Scan(id) => request_scan(state, id),
+        Command::ShowStatistic(statistic, show) => {
+            let columns = &mut state.settings.statistics_columns;
+            columns.retain(|other| *other != statistic);
+            if show {
+                columns.push(statistic);
+                columns.sort_unstable();
+            }
+            Vec::new()
+        }
+        Command::SetColumnWidth(column, width) => {
+            state.settings.set_column_width(column, width);
+            Vec::new()
+        }
         Command::ClearRecents => {
             state.settings.recents.clear();
             Vec::new()
@@ -156,103 +179,12 @@ fn ask_for_path(state: &mut AppState, folder: bool) -> Vec<Effect> {
     vec![Effect::PickNative { folder }]
 }
 
-fn open_paths(state: &mut AppState, paths: Vec<PathBuf>) -> Vec<Effect> {
-    let mut effects = Vec::new();
-    for path in paths {
-        if let Some(entry) = state.session.find(&path) {
-            let (id, failed) = (entry.id, matches!(entry.checkpoint, Loadable::Failed { .. }));
-            state.session.show(id);
-            if failed {
-                effects.extend(reload(state, id));
-            }
-            continue;
-        }
-        let id = state.session.add(path.clone(), None);
-        effects.push(Effect::Submit(JobRequest::Open { id, path }));
-    }
-    effects
-}
-
-fn open_example(state: &mut AppState, index: usize) -> Vec<Effect> {
-    let Some(example) = EXAMPLES.get(index) else { return Vec::new() };
-    if let Some(entry) = state.session.entries.iter().find(|entry| entry.example == Some(index)) {
-        let id = entry.id;
-        state.session.show(id);
-        return Vec::new();
-    }
-    let id = state.session.add(PathBuf::from(example.name), Some(index));
-    vec![Effect::Submit(JobRequest::OpenExample { id, example: *example })]
-}
-
-fn close(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
-    state.session.remove(id);
-    state.statistics.forget(id);
-    let mut effects = vec![Effect::CancelAllOf(id), Effect::WatchFiles];
-    effects.extend(wanted_statistics(state, false));
-    effects
-}
-
-fn reload(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
-    let Some(new) = state.session.renew(id) else { return Vec::new() };
-    state.statistics.forget(id);
-    let Some(entry) = state.session.entry_mut(new) else { return Vec::new() };
-    entry.checkpoint.begin();
-    entry.changed_on_disk = false;
-    let request = match entry.example.and_then(|index| EXAMPLES.get(index)) {
-        Some(example) => JobRequest::OpenExample { id: new, example: *example },
-        None => JobRequest::Open { id: new, path: entry.path.clone() },
-    };
-    vec![Effect::CancelAllOf(id), Effect::Submit(request)]
-}
-
 fn change_tree(state: &mut AppState, id: CheckpointId, change: TreeChange) -> Vec<Effect> {
     let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
     let Some(checkpoint) = entry.checkpoint.value().cloned() else { return Vec::new() };
     let before = entry.tree.selected();
-    entry.tree.change(&checkpoint, change);
+    entry.tree.change(&checkpoint, &entry.scan, change);
     if entry.tree.selected() == before { Vec::new() } else { wanted_statistics(state, false) }
-}
-
-/// What the statistics of the current selection are named; `None` where nothing is selected.
-pub fn statistics_key(state: &AppState) -> Option<StatisticsKey> {
-    let entry = state.session.current()?;
-    entry.checkpoint.value()?;
-    let subject = match entry.tree.selected()? {
-        Item::Tensor(id) => Subject::Tensor(id),
-        Item::Group(id) => Subject::Group(id),
-    };
-    Some(StatisticsKey { checkpoint: entry.id, subject })
-}
-
-/// Asks for the statistics of what is selected, where they are missing and cheap enough.
-fn wanted_statistics(state: &mut AppState, even_if_large: bool) -> Vec<Effect> {
-    let Some(key) = statistics_key(state) else { return Vec::new() };
-    if state.statistics.touch(&key) {
-        return Vec::new();
-    }
-    if let (Subject::Group(node), Some(checkpoint)) =
-        (key.subject, state.session.current().and_then(|entry| entry.checkpoint.value()))
-        && !even_if_large
-        && checkpoint.layer_tree().node(node).bytes > AUTOMATIC_GROUP_BYTES
-    {
-        return Vec::new();
-    }
-    request_statistics(state, key)
-}
-
-fn request_statistics(state: &mut AppState, key: StatisticsKey) -> Vec<Effect> {
-    let Some(checkpoint) =
-        state.session.entry(key.checkpoint).and_then(|entry| entry.checkpoint.value()).cloned()
-    else {
-        return Vec::new();
-    };
-    state.statistics.begin(key);
-    let item = match key.subject {
-        Subject::Tensor(id) => Item::Tensor(id),
-        Subject::Group(id) => Item::Group(id),
-    };
-    let label = text::escape(&tree::full_name(&checkpoint, item));
-    vec![Effect::Submit(JobRequest::Statistics { key, checkpoint, label })]
 }
 
 fn zoom(state: &mut AppState, by: f32) -> Vec<Effect> {
@@ -263,8 +195,12 @@ fn zoom(state: &mut AppState, by: f32) -> Vec<Effect> {
 
 fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
     match (event.key, event.outcome) {
-        (JobKey::Open(id), JobOutcome::Finished(JobOutput::Opened(checkpoint))) => {
-            opened(state, id, &checkpoint)
+        (JobKey::Open(id), JobOutcome::Finished(JobOutput::Opened(checkpoint, identity))) => {
+            opened(state, id, &checkpoint, identity)
+        }
+        (JobKey::Scan(id), outcome) => {
+            scan_reported(state, id, outcome);
+            Vec::new()
         }
         (JobKey::Open(id), JobOutcome::Failed(error)) => {
             if let Some(entry) = state.session.entry_mut(id) {
@@ -289,22 +225,6 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
             }
             Vec::new()
         }
-        (JobKey::Open(_), JobOutcome::Finished(JobOutput::Summarised(_))) => Vec::new(),
+        (JobKey::Open(_), JobOutcome::Finished(_) | JobOutcome::Partial(_)) => Vec::new(),
     }
-}
-
-fn opened(state: &mut AppState, id: CheckpointId, checkpoint: &Arc<Checkpoint>) -> Vec<Effect> {
-    let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
-    entry.tree = match entry.checkpoint.value() {
-        Some(before) => entry.tree.carry_over(before, checkpoint),
-        None => TreeState::new(checkpoint),
-    };
-    entry.checkpoint = Loadable::Ready(checkpoint.clone());
-    if entry.example.is_none() {
-        let path = entry.path.clone();
-        state.settings.remember(&path, super::about(checkpoint));
-    }
-    let mut effects = vec![Effect::WatchFiles];
-    effects.extend(wanted_statistics(state, false));
-    effects
 }

@@ -2,23 +2,21 @@
 //!
 //! Rows are rebuilt when something changes, never per frame; a view only walks the visible part of [`TreeState::rows`].
 
-use std::cmp::Ordering;
+mod facets;
+mod item;
+mod rows;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::model::{Checkpoint, LayerTree, NodeId, TensorId, filter::NameFilter, layer_tree::natural_cmp};
+use super::scan::{Scan, Statistic};
+use crate::model::{Checkpoint, LayerTree, NodeId, filter::NameFilter};
+
+pub use facets::{Facets, Kinds};
+pub use item::{Item, bytes, elements, full_name, name, parameters};
 
 /// Opening a checkpoint unfolds whole levels as long as about this many rows result: one screen.
 const ROWS_AT_FIRST: usize = 40;
-
-/// One thing in the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Item {
-    /// A layer, module or dictionary.
-    Group(NodeId),
-    /// A tensor.
-    Tensor(TensorId),
-}
 
 /// One line of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +30,7 @@ pub struct Row {
 }
 
 /// What the rows are ordered by, within each group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub enum SortColumn {
     /// As stored.
     #[default]
@@ -51,12 +49,14 @@ pub enum SortColumn {
     Bytes,
     /// By role.
     Role,
+    /// By a statistic of the values, as far as the scan knows it.
+    Statistic(Statistic),
 }
 
 impl SortColumn {
     /// Whether the first click sorts from large to small.
     fn starts_descending(self) -> bool {
-        matches!(self, Self::Shape | Self::Parameters | Self::Bytes)
+        matches!(self, Self::Shape | Self::Parameters | Self::Bytes | Self::Statistic(_))
     }
 }
 
@@ -65,6 +65,8 @@ impl SortColumn {
 pub enum TreeChange {
     /// Shows only tensors whose name passes.
     Filter(String),
+    /// Shows only tensors that are of these kinds.
+    Facets(Facets),
     /// Opens or closes a group.
     Toggle(NodeId),
     /// Selects, or shows the summary.
@@ -92,6 +94,8 @@ pub struct TreeState {
     filter_text: String,
     filter_error: Option<String>,
     filter: Option<NameFilter>,
+    facets: Facets,
+    kinds: Arc<Kinds>,
     /// With a filter, groups that were closed by hand; all others are open.
     closed_while_filtering: HashSet<NodeId>,
     sort: SortColumn,
@@ -101,13 +105,14 @@ pub struct TreeState {
     matching: usize,
     scroll_to: Option<(u64, usize)>,
     scrolls: u64,
+    rebuilds: u64,
 }
 
 impl TreeState {
     /// The tree of a freshly opened checkpoint.
     pub fn new(checkpoint: &Checkpoint) -> Self {
         let tree = checkpoint.layer_tree();
-        let mut state = Self::default();
+        let mut state = Self { kinds: Arc::new(Kinds::of(checkpoint)), ..Self::default() };
         // These formats store by size or by the bytes of the name, an order that tells nothing.
         if ["safetensors", "tf-checkpoint"].iter().any(|format| checkpoint.format().starts_with(format)) {
             state.sort = SortColumn::Name;
@@ -124,7 +129,7 @@ impl TreeState {
             state.open.extend(level.iter().copied());
             level = level.iter().flat_map(|&id| tree.node(id).children.iter().copied()).collect();
         }
-        state.rebuild(checkpoint);
+        state.rebuild(checkpoint, &Scan::default());
         state
     }
 
@@ -142,9 +147,10 @@ impl TreeState {
                 Item::Group(id) => group(&id).map(Item::Group),
                 Item::Tensor(id) => after.find(&before.tensor(id).name).map(Item::Tensor),
             }),
+            kinds: Arc::new(Kinds::of(after)),
             ..self.clone()
         };
-        state.rebuild(after);
+        state.rebuild(after, &Scan::default());
         state
     }
 
@@ -170,7 +176,33 @@ impl TreeState {
 
     /// Tensors that pass the filter; `None` without one.
     pub fn matching(&self) -> Option<usize> {
-        self.filter.is_some().then_some(self.matching)
+        self.is_filtered().then_some(self.matching)
+    }
+
+    /// The kinds of tensors that are shown.
+    pub fn facets(&self) -> &Facets {
+        &self.facets
+    }
+
+    /// The kinds of tensors there are.
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    /// How often the rows were made anew: work that must follow changes, not frames.
+    pub fn rebuilds(&self) -> u64 {
+        self.rebuilds
+    }
+
+    /// Brings the rows up to date when a scan found more and they depend on it.
+    pub fn scan_changed(&mut self, checkpoint: &Checkpoint, scan: &Scan) {
+        if matches!(self.sort, SortColumn::Statistic(_)) || !self.facets.values.is_empty() {
+            self.rebuild(checkpoint, scan);
+        }
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.filter.is_some() || !self.facets.is_empty()
     }
 
     /// Order of the rows, and whether from large to small.
@@ -189,17 +221,21 @@ impl TreeState {
     }
 
     /// Makes a change and brings the rows up to date.
-    pub fn change(&mut self, checkpoint: &Checkpoint, change: TreeChange) {
+    pub fn change(&mut self, checkpoint: &Checkpoint, scan: &Scan, change: TreeChange) {
         let tree = checkpoint.layer_tree();
         match change {
             TreeChange::Filter(text) => self.set_filter(text),
+            TreeChange::Facets(facets) => {
+                self.closed_while_filtering.clear();
+                self.facets = facets;
+            }
             TreeChange::Toggle(id) => self.set_open(id, !self.is_open(id)),
             TreeChange::Select(item) => {
                 self.selected = item;
                 if let Some(item) = item
                     && self.reveal(tree, item)
                 {
-                    self.rebuild(checkpoint);
+                    self.rebuild(checkpoint, scan);
                     self.wish_to_see_selection();
                 }
                 return;
@@ -237,7 +273,7 @@ impl TreeState {
             }
             TreeChange::CollapseAll => {
                 self.open.clear();
-                if self.filter.is_some() {
+                if self.is_filtered() {
                     self.closed_while_filtering = (1..tree.len() as u32).map(NodeId).collect();
                 }
             }
@@ -246,7 +282,7 @@ impl TreeState {
                 let (open, closed): (Vec<_>, Vec<_>) = all.partition(|&id| tree.node(id).depth <= level);
                 self.open = open.into_iter().collect();
                 self.closed_while_filtering =
-                    if self.filter.is_some() { closed.into_iter().collect() } else { HashSet::new() };
+                    if self.is_filtered() { closed.into_iter().collect() } else { HashSet::new() };
             }
             TreeChange::SortBy(column) => {
                 if self.sort != column {
@@ -258,7 +294,7 @@ impl TreeState {
                 }
             }
         }
-        self.rebuild(checkpoint);
+        self.rebuild(checkpoint, scan);
     }
 
     fn set_filter(&mut self, text: String) {
@@ -275,15 +311,11 @@ impl TreeState {
     }
 
     fn is_open(&self, id: NodeId) -> bool {
-        if self.filter.is_some() {
-            !self.closed_while_filtering.contains(&id)
-        } else {
-            self.open.contains(&id)
-        }
+        if self.is_filtered() { !self.closed_while_filtering.contains(&id) } else { self.open.contains(&id) }
     }
 
     fn set_open(&mut self, id: NodeId, open: bool) {
-        let (set, insert) = if self.filter.is_some() {
+        let (set, insert) = if self.is_filtered() {
             (&mut self.closed_while_filtering, !open)
         } else {
             (&mut self.open, open)
@@ -329,157 +361,5 @@ impl TreeState {
             self.scrolls += 1;
             self.scroll_to = Some((self.scrolls, row));
         }
-    }
-
-    fn rebuild(&mut self, checkpoint: &Checkpoint) {
-        let tree = checkpoint.layer_tree();
-        // With a filter: which tensors pass, and below which groups they are.
-        let passing = self.filter.as_ref().map(|filter| {
-            let mut tensors = vec![false; checkpoint.tensors().len()];
-            let mut groups = vec![false; tree.len()];
-            for (id, tensor) in checkpoint.tensors() {
-                if !filter.matches(&tensor.name) {
-                    continue;
-                }
-                tensors[id.index()] = true;
-                let mut at = Some(tree.parent_of(id));
-                while let Some(group) = at {
-                    if std::mem::replace(&mut groups[group.0 as usize], true) {
-                        break;
-                    }
-                    at = tree.node(group).parent;
-                }
-            }
-            (tensors, groups)
-        });
-        self.matching =
-            passing.as_ref().map_or(0, |(tensors, _)| tensors.iter().filter(|&&passes| passes).count());
-        let first = first_tensors(tree);
-        let mut rows = Vec::new();
-        let mut stack = vec![(Item::Group(tree.root()), 0u32)];
-        while let Some((item, depth)) = stack.pop() {
-            let Item::Group(id) = item else {
-                rows.push(Row { item, depth: depth - 1, open: false });
-                continue;
-            };
-            let open = id == tree.root() || self.is_open(id);
-            if id != tree.root() {
-                rows.push(Row { item, depth: depth - 1, open });
-            }
-            if !open {
-                continue;
-            }
-            let node = tree.node(id);
-            let mut inside: Vec<Item> = node
-                .children
-                .iter()
-                .map(|&child| Item::Group(child))
-                .chain(node.tensors.iter().map(|&tensor| Item::Tensor(tensor)))
-                .filter(|item| match (&passing, item) {
-                    (None, _) => true,
-                    (Some((tensors, _)), Item::Tensor(id)) => tensors[id.index()],
-                    (Some((_, groups)), Item::Group(id)) => groups[id.0 as usize],
-                })
-                .collect();
-            inside.sort_by(|&a, &b| {
-                let order = self.compare(checkpoint, a, b);
-                let order = if self.descending { order.reverse() } else { order };
-                order.then_with(|| position(&first, a).cmp(&position(&first, b)))
-            });
-            stack.extend(inside.into_iter().rev().map(|item| (item, depth + 1)));
-        }
-        self.rows = rows.into();
-    }
-
-    fn compare(&self, checkpoint: &Checkpoint, a: Item, b: Item) -> Ordering {
-        let tree = checkpoint.layer_tree();
-        let class = |item| match item {
-            Item::Group(id) => tree.node(id).class.as_deref().unwrap_or("\u{10ffff}"),
-            Item::Tensor(_) => "\u{10ffff}",
-        };
-        let tensor = |item| match item {
-            Item::Tensor(id) => Some(checkpoint.tensor(id)),
-            Item::Group(_) => None,
-        };
-        match self.sort {
-            SortColumn::File => Ordering::Equal,
-            SortColumn::Name => natural_cmp(name(checkpoint, a), name(checkpoint, b)),
-            SortColumn::Class => class(a).cmp(class(b)),
-            SortColumn::Dtype => {
-                tensor(a).map(|tensor| tensor.dtype.name()).cmp(&tensor(b).map(|tensor| tensor.dtype.name()))
-            }
-            SortColumn::Role => {
-                tensor(a).map(|tensor| tensor.role.name()).cmp(&tensor(b).map(|tensor| tensor.role.name()))
-            }
-            SortColumn::Shape => elements(checkpoint, a).cmp(&elements(checkpoint, b)),
-            SortColumn::Parameters => parameters(checkpoint, a).cmp(&parameters(checkpoint, b)),
-            SortColumn::Bytes => bytes(checkpoint, a).cmp(&bytes(checkpoint, b)),
-        }
-    }
-}
-
-/// The last part of an item's name, as its row shows it.
-pub fn name(checkpoint: &Checkpoint, item: Item) -> &str {
-    match item {
-        Item::Group(id) => &checkpoint.layer_tree().node(id).name,
-        Item::Tensor(id) => {
-            let tensor = checkpoint.tensor(id);
-            crate::model::layer_tree::segments(&tensor.path).last().unwrap_or(&tensor.name)
-        }
-    }
-}
-
-/// An item's whole name.
-pub fn full_name(checkpoint: &Checkpoint, item: Item) -> String {
-    match item {
-        Item::Group(id) => checkpoint.layer_tree().path(id),
-        Item::Tensor(id) => checkpoint.tensor(id).name.clone(),
-    }
-}
-
-/// Elements in an item.
-pub fn elements(checkpoint: &Checkpoint, item: Item) -> u64 {
-    match item {
-        Item::Group(id) => checkpoint.layer_tree().node(id).elements,
-        Item::Tensor(id) => checkpoint.tensor(id).elements(),
-    }
-}
-
-/// What the column of parameters counts: a group's parameters where the file tells which they are, else its elements.
-pub fn parameters(checkpoint: &Checkpoint, item: Item) -> u64 {
-    match item {
-        Item::Group(id) => {
-            let node = checkpoint.layer_tree().node(id);
-            if node.parameters > 0 { node.parameters } else { node.elements }
-        }
-        Item::Tensor(id) => checkpoint.tensor(id).elements(),
-    }
-}
-
-/// Bytes of an item in the file.
-pub fn bytes(checkpoint: &Checkpoint, item: Item) -> u64 {
-    match item {
-        Item::Group(id) => checkpoint.layer_tree().node(id).bytes,
-        Item::Tensor(id) => checkpoint.tensor(id).stored_bytes,
-    }
-}
-
-/// For each group the first tensor inside, which is its place in file order.
-fn first_tensors(tree: &LayerTree) -> Vec<u32> {
-    let mut first = vec![u32::MAX; tree.len()];
-    // A child's index is above its parent's, so one pass from the end sees children first.
-    for index in (0..tree.len()).rev() {
-        let node = tree.node(NodeId(index as u32));
-        let own = node.tensors.first().map_or(u32::MAX, |id| id.0);
-        let inside = node.children.iter().map(|id| first[id.0 as usize]).min().unwrap_or(u32::MAX);
-        first[index] = own.min(inside);
-    }
-    first
-}
-
-fn position(first: &[u32], item: Item) -> u32 {
-    match item {
-        Item::Group(id) => first[id.0 as usize],
-        Item::Tensor(id) => id.0,
     }
 }
