@@ -6,6 +6,7 @@ mod bounded;
 mod fixtures;
 mod keras_layers;
 mod not_checkpoints;
+mod packed;
 mod parity;
 mod pytorch_sets;
 mod robustness;
