@@ -3,7 +3,9 @@
 mod builder;
 pub mod codes;
 mod complex;
+mod dead;
 pub mod element;
+mod gathered;
 pub mod health;
 pub mod histogram;
 mod kernels;
@@ -19,6 +21,7 @@ mod value_table;
 mod walk;
 
 pub use builder::StatisticsBuilder;
+pub use dead::DeadSlices;
 pub use histogram::{Histogram, Scale};
 pub use statistics::{Distinct, PartStatistics, Quantiles, Statistics};
 pub use value_table::ValueTable;

@@ -282,6 +282,12 @@ impl TensorReader for TorchReader {
         let values = self.values.get(id.index()).filter(|values| values.fault.is_none())?;
         // A compressed member would be inflated whole for each request.
         let Place::Range(source) = &self.storages.get(values.storage?)?.place else { return None };
+        if offset == 0
+            && !buffer.is_empty()
+            && let Err(error) = source.check_unchanged()
+        {
+            return Some(Err(error));
+        }
         read_strided_at(&values.array(source.clone()), offset, buffer)
     }
 }
