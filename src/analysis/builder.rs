@@ -71,7 +71,7 @@ impl StatisticsBuilder {
         let Memory { counters, decoded } = &mut self.memory;
         match &mut self.content {
             Content::Counted(count) => {
-                *count += (bytes.len() as u64 * 8).checked_div(u64::from(self.dtype.bits())).unwrap_or(0);
+                *count += self.dtype.elements_in(bytes.len() as u64);
             }
             Content::Codes(codes) => codes.push(&self.dtype, bytes, counters),
             Content::Values(values) if self.dtype == Dtype::Float32 => {

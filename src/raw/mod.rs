@@ -4,6 +4,7 @@
 
 pub mod cursor;
 pub mod limits;
+pub mod pieces;
 pub mod source;
 pub mod strided;
 

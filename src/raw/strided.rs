@@ -86,6 +86,7 @@ pub fn read_strided(
     if elements == 0 || item == 0 {
         return Ok(());
     }
+    array.source.check_unchanged()?;
     if array.is_contiguous() {
         let len = elements * item as u64;
         return read_range(&array.source, array.offset, len, item, progress, &mut |piece| {
@@ -154,6 +155,7 @@ pub fn read_strided_at(array: &Strided, offset: u64, buffer: &mut [u8]) -> Optio
         if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > len) {
             return Err(ReadError::malformed("a request for values", offset, "it ends beyond the tensor"));
         }
+        array.source.check_unchanged()?;
         array.source.read_at("tensor data", array.offset + offset, buffer)?;
         swap(buffer, array.swap_unit);
         Ok(())
@@ -171,6 +173,7 @@ pub fn read_range(
     sink: &mut dyn FnMut(&mut [u8]) -> ControlFlow<()>,
 ) -> Result<(), ReadError> {
     source.check("tensor data", offset, len)?;
+    source.check_unchanged()?;
     let piece_bytes = (limits::CHUNK_BYTES / group.max(1) * group.max(1)).max(group) as u64;
     let mut buffer = vec![0u8; piece_bytes.min(len) as usize];
     let mut done = 0u64;
@@ -216,7 +219,7 @@ impl Window<'_> {
 }
 
 /// Reverses the bytes of every unit.
-fn swap(bytes: &mut [u8], unit: u32) {
+pub(super) fn swap(bytes: &mut [u8], unit: u32) {
     if unit > 1 {
         for element in bytes.chunks_exact_mut(unit as usize) {
             element.reverse();

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use super::rebuild::Rebuilt;
 use super::storage::{Place, Storage, swap_unit};
+use crate::formats::places::Places;
 use crate::model::{
     Dtype, Problem, Progress, ReadError, Severity, Shape, TensorId, TensorInfo, TensorReader, TensorRole,
 };
@@ -34,7 +35,7 @@ pub struct Catalogue {
     pub tensors: Vec<TensorInfo>,
     /// What is wrong with them.
     pub problems: Vec<Problem>,
-    values: Vec<Values>,
+    values: Places<Values>,
     ties: HashMap<(usize, u64, u64, u64, u32), TensorId>,
     /// Per storage: the tensor that counts its bytes, and the end of the last element that any tensor uses.
     used: HashMap<usize, (TensorId, u64)>,
@@ -48,7 +49,6 @@ struct Values {
     strides: Option<Box<[u64]>>,
     item_bytes: u32,
     swap_unit: u32,
-    fault: Option<Box<str>>,
 }
 
 impl Values {
@@ -150,14 +150,16 @@ impl Catalogue {
                 info.role = TensorRole::Unknown;
             }
         }
-        self.values.push(Values {
-            storage: made.storage,
-            offset,
-            shape: made.shape,
-            strides: made.strides,
-            item_bytes,
-            swap_unit: unit,
-            fault: fault.map(Into::into),
+        self.values.push(match fault {
+            Some(fault) => Err(fault),
+            None => Ok(Values {
+                storage: made.storage,
+                offset,
+                shape: made.shape,
+                strides: made.strides,
+                item_bytes,
+                swap_unit: unit,
+            }),
         });
         self.tensors.push(info);
         Some(id)
@@ -241,7 +243,7 @@ fn last_byte(shape: &Shape, strides: Option<&[u64]>, offset: u64, item_bytes: u3
 
 /// Reads values of a PyTorch file's tensors.
 pub struct TorchReader {
-    values: Vec<Values>,
+    values: Places<Values>,
     storages: Vec<Storage>,
 }
 
@@ -261,12 +263,7 @@ impl TensorReader for TorchReader {
         progress: &Progress,
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let Some(values) = self.values.get(id.index()) else {
-            return Err(ReadError::unsupported("no such tensor"));
-        };
-        if let Some(fault) = &values.fault {
-            return Err(ReadError::unsupported(fault.to_string()));
-        }
+        let values = self.values.get(id)?;
         if values.shape.elements() == 0 {
             return Ok(());
         }
@@ -274,12 +271,11 @@ impl TensorReader for TorchReader {
             Some(index) => self.storage(index)?,
             None => return Err(ReadError::unsupported("the tensor has no values")),
         };
-        source.check_unchanged()?;
         read_strided(&values.array(source), progress, sink)
     }
 
     fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
-        let values = self.values.get(id.index()).filter(|values| values.fault.is_none())?;
+        let values = self.values.get(id).ok()?;
         // A compressed member would be inflated whole for each request.
         let Place::Range(source) = &self.storages.get(values.storage?)?.place else { return None };
         if offset == 0
