@@ -11,6 +11,7 @@ pub mod diff;
 pub mod element;
 mod gathered;
 pub mod health;
+mod health_rules;
 pub mod histogram;
 mod kernels;
 mod key_table;
