@@ -6,9 +6,12 @@
 mod builder;
 pub mod codes;
 mod complex;
+mod dead;
 pub mod diff;
 pub mod element;
+mod gathered;
 pub mod health;
+mod health_rules;
 pub mod histogram;
 mod kernels;
 mod key_table;
@@ -24,6 +27,7 @@ mod value_table;
 mod walk;
 
 pub use builder::StatisticsBuilder;
+pub use dead::DeadSlices;
 pub use histogram::{Histogram, Scale};
 pub use statistics::{Distinct, PartStatistics, Quantiles, Statistics};
 pub use value_table::ValueTable;
