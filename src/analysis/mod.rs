@@ -1,5 +1,6 @@
 //! Pure: values in, numbers out. No files, no progress, no logging.
 
+pub mod compatibility;
 pub mod diff;
 pub mod histogram;
 mod kernels;
