@@ -62,7 +62,8 @@ impl Answer<'_> {
             .shape_mismatches
             .iter()
             .map(|&(a, b)| {
-                let (from, into) = (self.checkpoint.tensor(a).shape.dims(), self.model.tensor(b).shape.dims());
+                let (from, into) =
+                    (self.checkpoint.tensor(a).shape.dims(), self.model.tensor(b).shape.dims());
                 json!({ "name": self.model_key(b), "checkpoint": from, "model": into })
             })
             .collect();
@@ -70,12 +71,14 @@ impl Answer<'_> {
             .dtype_mismatches
             .iter()
             .map(|&(a, b)| {
-                let (from, into) = (self.checkpoint.tensor(a).dtype.name(), self.model.tensor(b).dtype.name());
+                let (from, into) =
+                    (self.checkpoint.tensor(a).dtype.name(), self.model.tensor(b).dtype.name());
                 json!({ "name": self.model_key(b), "checkpoint": from, "model": into })
             })
             .collect();
         let model_keys = |ids: &[TensorId]| ids.iter().map(|&id| self.model_key(id)).collect::<Vec<_>>();
-        let checkpoint_keys = |ids: &[TensorId]| ids.iter().map(|&id| self.checkpoint_key(id)).collect::<Vec<_>>();
+        let checkpoint_keys =
+            |ids: &[TensorId]| ids.iter().map(|&id| self.checkpoint_key(id)).collect::<Vec<_>>();
         let fix = fix.as_ref().map(|fix| {
             let rules: Vec<String> = fix.rules.iter().map(ToString::to_string).collect();
             json!({ "rules": rules, "summary": summary(&fix.report) })
@@ -111,10 +114,14 @@ impl Answer<'_> {
         }
         if report.by_position > 0 {
             let count = text::count(report.by_position as u64);
-            writeln!(out, "{count} are matched by the order of the layers, as Keras does; their names differ.")?;
+            writeln!(
+                out,
+                "{count} are matched by the order of the layers, as Keras does; their names differ."
+            )?;
         }
         let model = |id: TensorId| format!("{}  {}", self.model_key(id), self.model.tensor(id).shape);
-        let from = |id: TensorId| format!("{}  {}", self.checkpoint_key(id), self.checkpoint.tensor(id).shape);
+        let from =
+            |id: TensorId| format!("{}  {}", self.checkpoint_key(id), self.checkpoint.tensor(id).shape);
         list(out, "Missing in the checkpoint", report.missing.iter().map(|&id| model(id)))?;
         list(out, "Unexpected in the checkpoint", report.unexpected.iter().map(|&id| from(id)))?;
         let shapes = report.shape_mismatches.iter().map(|&(a, b)| {
@@ -127,7 +134,11 @@ impl Answer<'_> {
             format!("{}  {from} is converted to {into}", self.model_key(b))
         });
         list(out, "Other dtype (no obstacle)", dtypes)?;
-        list(out, "Not in the checkpoint, filled by the framework", report.filled_by_default.iter().map(|&id| model(id)))?;
+        list(
+            out,
+            "Not in the checkpoint, filled by the framework",
+            report.filled_by_default.iter().map(|&id| model(id)),
+        )?;
         if let Some(fix) = fix {
             let rules: Vec<String> = fix.rules.iter().map(|rule| text::escape(&rule.to_string())).collect();
             let verdict = if fix.report.loads() { "it would load" } else { "it would still not load" };
@@ -164,7 +175,11 @@ fn words(report: &LoadReport) -> String {
     format!("{}; {share} % of the model filled", parts.join(", "))
 }
 
-fn list(out: &mut impl Write, title: &str, items: impl ExactSizeIterator<Item = String>) -> Result<(), Failure> {
+fn list(
+    out: &mut impl Write,
+    title: &str,
+    items: impl ExactSizeIterator<Item = String>,
+) -> Result<(), Failure> {
     let count = items.len();
     if count == 0 {
         return Ok(());

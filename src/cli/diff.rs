@@ -53,7 +53,10 @@ fn tolerance(text: &str) -> Result<f64, String> {
 pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failure> {
     let format = match &options.report {
         Some(path) => Some(ReportFormat::of_path(path).ok_or_else(|| {
-            Failure::Message(format!("--report: the file's name must end in .html, .csv or .json: {}", path.display()))
+            Failure::Message(format!(
+                "--report: the file's name must end in .html, .csv or .json: {}",
+                path.display()
+            ))
         })?),
         None => None,
     };
@@ -78,7 +81,8 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failu
         })?;
     }
     if options.json {
-        serde_json::to_writer(&mut *out, &ComparisonJson { report, all: options.all }).map_err(std::io::Error::from)?;
+        serde_json::to_writer(&mut *out, &ComparisonJson { report, all: options.all })
+            .map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else if !options.quiet {
         Text { left: &left, right: &right, comparison: &comparison, all: options.all }.write(out)?;
@@ -104,7 +108,12 @@ impl Text<'_> {
     fn write(&self, out: &mut impl Write) -> Result<(), Failure> {
         let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         for (side, checkpoint) in [("Left ", self.left), ("Right", self.right)] {
-            writeln!(out, "{side}  {} ({})", text::escape(&checkpoint.path().to_string_lossy()), checkpoint.format())?;
+            writeln!(
+                out,
+                "{side}  {} ({})",
+                text::escape(&checkpoint.path().to_string_lossy()),
+                checkpoint.format()
+            )?;
         }
         writeln!(out, "{}", self.summary())?;
         for applied in &self.comparison.pairing.rules {
@@ -146,7 +155,8 @@ impl Text<'_> {
         let pairs = &self.comparison.pairs;
         let mut order = self.comparison.by_relative_change();
         // A rule that renamed hundreds of tensors alike is one line above the table.
-        let is_told = |pair: &PairDiff| pair.status == PairStatus::Identical && pair.pair.by == MatchedBy::FoundRule;
+        let is_told =
+            |pair: &PairDiff| pair.status == PairStatus::Identical && pair.pair.by == MatchedBy::FoundRule;
         order.retain(|&index| self.all || (pairs[index].differs() && !is_told(&pairs[index])));
         if order.is_empty() {
             return Ok(());
@@ -176,7 +186,8 @@ impl Text<'_> {
 
     fn row(&self, pair: &PairDiff) -> Vec<String> {
         let (left, right) = (self.left.tensor(pair.pair.left), self.right.tensor(pair.pair.right));
-        let either = |a: &str, b: &str| if a == b { text::escape(a) } else { text::escape(&format!("{a} → {b}")) };
+        let either =
+            |a: &str, b: &str| if a == b { text::escape(a) } else { text::escape(&format!("{a} → {b}")) };
         let mut cells = vec![
             text::escape(&left.name),
             either(&left.shape.to_string(), &right.shape.to_string()),
@@ -203,7 +214,8 @@ impl Text<'_> {
         }
         writeln!(out, "\nMetadata")?;
         for entry in entries.iter().take(ENTRIES_SHOWN) {
-            let (left, right) = (brief(entry.left.as_ref(), self.left), brief(entry.right.as_ref(), self.right));
+            let (left, right) =
+                (brief(entry.left.as_ref(), self.left), brief(entry.right.as_ref(), self.right));
             writeln!(out, "{}: {left} → {right}", text::escape(&entry.path))?;
         }
         more(out, entries.len())
@@ -215,7 +227,9 @@ fn changed(changed: u64, elements: u64) -> String {
     match changed {
         0 => "0".to_owned(),
         _ if changed == elements => "all".to_owned(),
-        _ => format!("{} ({} %)", text::count(changed), text::number(changed as f64 / elements as f64 * 100.0)),
+        _ => {
+            format!("{} ({} %)", text::count(changed), text::number(changed as f64 / elements as f64 * 100.0))
+        }
     }
 }
 
@@ -238,8 +252,11 @@ fn note(pair: &PairDiff, right_name: &str) -> String {
         notes.push("axes turned".to_owned());
     }
     if let Some(values) = &pair.values {
-        let counts =
-            [(values.nan_appeared, "NaN appeared"), (values.nan_gone, "NaN gone"), (values.sign_flips, "sign flips")];
+        let counts = [
+            (values.nan_appeared, "NaN appeared"),
+            (values.nan_gone, "NaN gone"),
+            (values.sign_flips, "sign flips"),
+        ];
         let told = counts.into_iter().filter(|(count, _)| *count > 0);
         notes.extend(told.map(|(count, label)| format!("{} {label}", text::count(count))));
     }
@@ -247,14 +264,25 @@ fn note(pair: &PairDiff, right_name: &str) -> String {
     notes.join("; ")
 }
 
-fn names(out: &mut impl Write, title: &str, checkpoint: &Checkpoint, ids: &[TensorId]) -> Result<(), Failure> {
+fn names(
+    out: &mut impl Write,
+    title: &str,
+    checkpoint: &Checkpoint,
+    ids: &[TensorId],
+) -> Result<(), Failure> {
     if ids.is_empty() {
         return Ok(());
     }
     writeln!(out, "\n{title}")?;
     for &id in ids.iter().take(ENTRIES_SHOWN) {
         let tensor = checkpoint.tensor(id);
-        writeln!(out, "{}  {} {}", text::escape(&tensor.name), tensor.shape, text::escape(tensor.dtype.name()))?;
+        writeln!(
+            out,
+            "{}  {} {}",
+            text::escape(&tensor.name),
+            tensor.shape,
+            text::escape(tensor.dtype.name())
+        )?;
     }
     more(out, ids.len())
 }

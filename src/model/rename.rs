@@ -50,7 +50,8 @@ impl RenameRule {
             .map_err(|error| {
                 // The crate draws the pattern with a caret over several lines; the last one says what is wrong.
                 let whole = error.to_string();
-                let reason = whole.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                let reason =
+                    whole.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
                 format!("\"{text}\" is not a renaming rule: {reason}")
             })?;
         Ok(Self {
@@ -64,7 +65,10 @@ impl RenameRule {
     /// The rule that replaces `old` at the beginning of a name by `new`; either may be empty.
     pub fn replace_prefix(old: &str, new: &str) -> Result<Self, String> {
         let escaped = regex::escape(old).replace('/', "\\/");
-        Self::parse(&format!("s/^{escaped}/{}/", new.replace('\\', "").replace('/', "\\/").replace('$', "$$")))
+        Self::parse(&format!(
+            "s/^{escaped}/{}/",
+            new.replace('\\', "").replace('/', "\\/").replace('$', "$$")
+        ))
     }
 
     /// The rule that leaves out `segment` (without dots) wherever it stands among the dotted parts of a name.
@@ -199,7 +203,10 @@ mod tests {
     #[test]
     fn what_is_no_rule_is_refused_with_words() {
         for text in ["", "module.", "s/a/b", "s/a/b/x", "s/(/b/", "sab"] {
-            assert!(RenameRule::parse(text).is_err_and(|error| error.contains("is not a renaming rule")), "{text}");
+            assert!(
+                RenameRule::parse(text).is_err_and(|error| error.contains("is not a renaming rule")),
+                "{text}"
+            );
         }
     }
 }

@@ -119,7 +119,8 @@ impl Compatibility {
             return Self { loader, checkpoint_prefix, model_prefix, report, fix: None };
         };
         let judge = |rules: &[RenameRule]| load(checkpoint, source, model, target, loader, pickled, rules);
-        let fix = if report.loads() { None } else { find_fix(checkpoint, source, model, target, &report, judge) };
+        let fix =
+            if report.loads() { None } else { find_fix(checkpoint, source, model, target, &report, judge) };
         Self {
             loader,
             checkpoint_prefix: source.prefix.clone(),
@@ -157,9 +158,11 @@ fn find_fix(
         let key = |id: &TensorId| RenameRule::apply_all(&fix.rules, source.key(checkpoint, *id)).into_owned();
         let unexpected: Vec<_> =
             fix.report.unexpected.iter().map(|id| (key(id), checkpoint.tensor(*id).shape.clone())).collect();
-        let missing = fix.report.missing.iter().map(|&id| (target.key(model, id), model.tensor(id).shape.clone()));
-        let learnt = best_prefixes(unexpected.iter().map(|(name, shape)| (name.as_str(), shape.clone())), missing)
-            .and_then(|((from, to), _)| RenameRule::replace_prefix(&from, &to).ok());
+        let missing =
+            fix.report.missing.iter().map(|&id| (target.key(model, id), model.tensor(id).shape.clone()));
+        let learnt =
+            best_prefixes(unexpected.iter().map(|(name, shape)| (name.as_str(), shape.clone())), missing)
+                .and_then(|((from, to), _)| RenameRule::replace_prefix(&from, &to).ok());
         let wrappers = WRAPPERS.iter().filter_map(|name| RenameRule::drop_segment(name).ok());
         let best = wrappers
             .chain(learnt)
@@ -189,8 +192,11 @@ fn load(
 ) -> LoadReport {
     let mut report = LoadReport::default();
     let mut offered: HashMap<String, TensorId> = HashMap::with_capacity(source.ids.len());
+    let mut modules: HashSet<String> = HashSet::new();
     for &id in &source.ids {
-        offered.insert(RenameRule::apply_all(rules, source.key(checkpoint, id)).into_owned(), id);
+        let key = RenameRule::apply_all(rules, source.key(checkpoint, id)).into_owned();
+        modules.insert(key[..key.rfind('.').map_or(0, |at| at + 1)].to_owned());
+        offered.insert(key, id);
     }
     let mut missing = Vec::new();
     for &wanted in &target.ids {
@@ -209,16 +215,24 @@ fn load(
             add_pair(&mut report, checkpoint, found, model, wanted);
         });
     }
-    // Batch norm counts from zero where the dictionary carries no version of at least 2, which only pickles do:
-    // https://github.com/pytorch/pytorch/blob/v2.8.0/torch/nn/modules/batchnorm.py#L117-L138
-    let by_default = |id: &TensorId| !pickled && model.tensor(*id).name.ends_with("num_batches_tracked");
-    let is_torch = loader == Loader::StateDict;
-    (report.filled_by_default, report.missing) = missing.into_iter().partition(|id| is_torch && by_default(id));
+    // Batch norm counts from zero where the dictionary has no version of at least 2 for it. Pickles carry versions for the
+    // modules that were saved: https://github.com/pytorch/pytorch/blob/v2.8.0/torch/nn/modules/batchnorm.py#L117-L138
+    let by_default = |id: &TensorId| {
+        let module = target.key(model, *id).strip_suffix("num_batches_tracked");
+        loader == Loader::StateDict && module.is_some_and(|module| !pickled || !modules.contains(module))
+    };
+    (report.filled_by_default, report.missing) = missing.into_iter().partition(by_default);
     report.unexpected = unexpected;
     report
 }
 
-fn add_pair(report: &mut LoadReport, checkpoint: &Checkpoint, found: TensorId, model: &Checkpoint, wanted: TensorId) {
+fn add_pair(
+    report: &mut LoadReport,
+    checkpoint: &Checkpoint,
+    found: TensorId,
+    model: &Checkpoint,
+    wanted: TensorId,
+) {
     let (a, b) = (checkpoint.tensor(found), model.tensor(wanted));
     // A tensor of one element is taken for a scalar, as files of torch 0.3 have it.
     let one_for_scalar = b.shape.rank() == 0 && a.shape.dims() == [1];

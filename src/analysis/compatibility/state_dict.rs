@@ -28,8 +28,10 @@ impl StateDict {
         let mut prefixes: Vec<(&str, usize)> = by_prefix.into_iter().collect();
         prefixes.sort_by_key(|&(prefix, count)| (std::cmp::Reverse(count), prefix.to_owned()));
         prefixes.truncate(CANDIDATES);
-        let mut found: Vec<Self> =
-            prefixes.iter().map(|(prefix, _)| Self { prefix: (*prefix).to_owned(), ids: Vec::new() }).collect();
+        let mut found: Vec<Self> = prefixes
+            .iter()
+            .map(|(prefix, _)| Self { prefix: (*prefix).to_owned(), ids: Vec::new() })
+            .collect();
         for (id, tensor) in checkpoint.tensors().filter(|(_, tensor)| is_of_model(tensor)) {
             // The longest prefix that fits: a wrapper may stand inside another.
             let place = found

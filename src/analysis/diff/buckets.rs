@@ -128,14 +128,19 @@ impl Deltas {
         if bins == 0 || !limit.is_finite() || limit <= 0.0 {
             return counts;
         }
-        let bin_of = |value: f64| (((value + limit) / (2.0 * limit) * bins as f64).max(0.0) as usize).min(bins - 1);
+        let bin_of =
+            |value: f64| (((value + limit) / (2.0 * limit) * bins as f64).max(0.0) as usize).min(bins - 1);
         for (low, high, count) in self.ranges() {
             let (low, high) = (low.clamp(-limit, limit), high.clamp(-limit, limit));
             let (first, last) = (bin_of(low), bin_of(high));
             let mut before = 0;
             for (bin, target) in counts.iter_mut().enumerate().take(last + 1).skip(first) {
                 let edge = (bin + 1) as f64 / bins as f64 * 2.0 * limit - limit;
-                let share = if bin == last || high <= low { 1.0 } else { ((edge - low) / (high - low)).clamp(0.0, 1.0) };
+                let share = if bin == last || high <= low {
+                    1.0
+                } else {
+                    ((edge - low) / (high - low)).clamp(0.0, 1.0)
+                };
                 let until = (share * count as f64).round() as u64;
                 *target += until.saturating_sub(before);
                 before = until.max(before);
@@ -156,8 +161,14 @@ mod tests {
             buckets.add_one(value);
             let ranges = buckets.finish().ranges();
             let (low, high, count) = ranges[0];
-            assert!(ranges.len() == 1 && count == 1 && low <= value && value <= high, "{value}: {low} … {high}");
-            assert!(high - low <= 0.2501 * value.abs() || high.is_infinite() || low.is_infinite(), "{value}: {low} … {high}");
+            assert!(
+                ranges.len() == 1 && count == 1 && low <= value && value <= high,
+                "{value}: {low} … {high}"
+            );
+            assert!(
+                high - low <= 0.2501 * value.abs() || high.is_infinite() || low.is_infinite(),
+                "{value}: {low} … {high}"
+            );
         }
     }
 

@@ -50,8 +50,16 @@ macro_rules! kernels {
     ($differences:ident, $squares:ident, $beyond:ident, $type:ty, $bytes:literal, $sign:expr) => {
         /// Sums over two blocks of the same length, at most [`BLOCK`]; writes the bucket of each difference (right minus
         /// left) to `buckets`. The sums are valid only where they are finite.
-        #[multiversion(targets("x86_64+avx512f+avx512dq+avx512bw+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
-        pub(super) fn $differences(left: &[[u8; $bytes]], right: &[[u8; $bytes]], buckets: &mut [u16; BLOCK]) -> BlockSums {
+        #[multiversion(targets(
+            "x86_64+avx512f+avx512dq+avx512bw+avx512vl",
+            "x86_64+avx2+fma",
+            "aarch64+neon"
+        ))]
+        pub(super) fn $differences(
+            left: &[[u8; $bytes]],
+            right: &[[u8; $bytes]],
+            buckets: &mut [u16; BLOCK],
+        ) -> BlockSums {
             let mut unequal = [0u32; LANES];
             let mut flips = [0u32; LANES];
             let mut max = [0f64; LANES];
@@ -102,7 +110,11 @@ macro_rules! kernels {
         }
 
         /// The sum of squares of a block; not finite where some value is not.
-        #[multiversion(targets("x86_64+avx512f+avx512dq+avx512bw+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
+        #[multiversion(targets(
+            "x86_64+avx512f+avx512dq+avx512bw+avx512vl",
+            "x86_64+avx2+fma",
+            "aarch64+neon"
+        ))]
         pub(super) fn $squares(values: &[[u8; $bytes]]) -> f64 {
             // More lanes than above: this loop has nothing else to do while it waits for an addition.
             let mut sums = [0f64; 4 * LANES];
@@ -121,8 +133,17 @@ macro_rules! kernels {
         }
 
         /// How many values differ by more than `absolute + relative × the larger magnitude`.
-        #[multiversion(targets("x86_64+avx512f+avx512dq+avx512bw+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
-        pub(super) fn $beyond(left: &[[u8; $bytes]], right: &[[u8; $bytes]], absolute: f64, relative: f64) -> u64 {
+        #[multiversion(targets(
+            "x86_64+avx512f+avx512dq+avx512bw+avx512vl",
+            "x86_64+avx2+fma",
+            "aarch64+neon"
+        ))]
+        pub(super) fn $beyond(
+            left: &[[u8; $bytes]],
+            right: &[[u8; $bytes]],
+            absolute: f64,
+            relative: f64,
+        ) -> u64 {
             left.iter()
                 .zip(right)
                 .map(|(&a, &b)| {
@@ -171,7 +192,10 @@ mod tests {
             let mut out = [[0; 4]];
             widen_float16(&[bits.to_le_bytes()], &mut out);
             let seen = f32::from_le_bytes(out[0]);
-            assert!(seen.to_bits() == expected.to_bits() || (seen.is_nan() && expected.is_nan()), "{bits:#x}");
+            assert!(
+                seen.to_bits() == expected.to_bits() || (seen.is_nan() && expected.is_nan()),
+                "{bits:#x}"
+            );
             widen_bfloat16(&[bits.to_le_bytes()], &mut out);
             assert_eq!(u32::from_le_bytes(out[0]), u32::from(bits) << 16);
         }
@@ -183,7 +207,10 @@ mod tests {
         let right: Vec<_> = (0..BLOCK - 3).map(|i| (i as f32 - 2.0).to_le_bytes()).collect();
         let sums = differences_f32(&left, &right, &mut [0; BLOCK]);
         let count = left.len() as f64;
-        assert_eq!((sums.unequal, sums.max_abs, sums.abs, sums.squares), (left.len() as u64, 2.0, 2.0 * count, 4.0 * count));
+        assert_eq!(
+            (sums.unequal, sums.max_abs, sums.abs, sums.squares),
+            (left.len() as u64, 2.0, 2.0 * count, 4.0 * count)
+        );
         assert_eq!(sums.sign_flips, 1); // 1 became -1; 0 has no sign
         assert_eq!(sums.left_squares, squares_f32(&left));
     }

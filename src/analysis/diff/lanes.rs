@@ -21,13 +21,20 @@ impl Lanes {
     /// The narrowest lanes that hold both exactly; `None` where one has no numbers or no block of whole bytes.
     /// Integers of 64 bits are rounded to `f64` when they are compared with floating-point numbers.
     pub fn of(left: &Dtype, right: &Dtype) -> Option<Self> {
-        if !left.is_numeric() || !right.is_numeric() || block_bytes(left).is_none() || block_bytes(right).is_none() {
+        if !left.is_numeric()
+            || !right.is_numeric()
+            || block_bytes(left).is_none()
+            || block_bytes(right).is_none()
+        {
             return None;
         }
         let either = |test: fn(&Dtype) -> bool| test(left) || test(right);
         Some(if either(Dtype::is_complex) {
             Self::Complex
-        } else if either(|dtype| matches!(dtype, Dtype::Int64 | Dtype::Uint64)) && is_integer(left) && is_integer(right) {
+        } else if either(|dtype| matches!(dtype, Dtype::Int64 | Dtype::Uint64))
+            && is_integer(left)
+            && is_integer(right)
+        {
             Self::Integer
         } else if fits_single(left) && fits_single(right) {
             Self::Single
@@ -39,7 +46,10 @@ impl Lanes {
 
 /// Bytes of a block of values; `None` where it does not fill whole bytes.
 pub(super) fn block_bytes(dtype: &Dtype) -> Option<usize> {
-    dtype.bytes_for(kernels::BLOCK as u64).and_then(|bytes| usize::try_from(bytes).ok()).filter(|&bytes| bytes > 0)
+    dtype
+        .bytes_for(kernels::BLOCK as u64)
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .filter(|&bytes| bytes > 0)
 }
 
 fn fits_single(dtype: &Dtype) -> bool {
@@ -134,8 +144,12 @@ impl Decoder {
     pub fn integers(&self, bytes: &[u8], out: &mut Vec<i128>) {
         out.clear();
         match self.dtype {
-            Dtype::Int64 => out.extend(bytes.as_chunks::<8>().0.iter().map(|&b| i128::from(i64::from_le_bytes(b)))),
-            Dtype::Uint64 => out.extend(bytes.as_chunks::<8>().0.iter().map(|&b| i128::from(u64::from_le_bytes(b)))),
+            Dtype::Int64 => {
+                out.extend(bytes.as_chunks::<8>().0.iter().map(|&b| i128::from(i64::from_le_bytes(b))))
+            }
+            Dtype::Uint64 => {
+                out.extend(bytes.as_chunks::<8>().0.iter().map(|&b| i128::from(u64::from_le_bytes(b))))
+            }
             _ => {
                 let mut values = Vec::with_capacity(bytes.len());
                 self.dtype.decode(bytes, &mut values);

@@ -118,7 +118,11 @@ impl DiffTree {
 fn leaf(row: &DiffRow, comparison: &Comparison) -> DiffNode {
     let DiffRow::Pair(index) = *row else {
         let is_left = matches!(row, DiffRow::OnlyLeft(_));
-        return DiffNode { only_left: u64::from(is_left), only_right: u64::from(!is_left), ..DiffNode::default() };
+        return DiffNode {
+            only_left: u64::from(is_left),
+            only_right: u64::from(!is_left),
+            ..DiffNode::default()
+        };
     };
     let pair = &comparison.pairs[index];
     let identical = pair.status == PairStatus::Identical && !pair.renamed;

@@ -46,7 +46,8 @@ impl Walk {
 
     /// Layers that only one side describes say nothing: many formats describe none.
     fn layers(&mut self, left: &[LayerInfo], right: &[LayerInfo]) {
-        let by_path: HashMap<&str, &LayerInfo> = right.iter().map(|layer| (layer.path.as_str(), layer)).collect();
+        let by_path: HashMap<&str, &LayerInfo> =
+            right.iter().map(|layer| (layer.path.as_str(), layer)).collect();
         for a in left {
             let Some(b) = by_path.get(a.path.as_str()) else { continue };
             let path = if a.path.is_empty() { "layers".to_owned() } else { format!("layers.{}", a.path) };
@@ -99,7 +100,8 @@ impl Walk {
     }
 
     fn entries(&mut self, left: &[(String, Value)], right: &[(String, Value)]) {
-        let on_right: HashMap<&str, &Value> = right.iter().map(|(key, value)| (key.as_str(), value)).collect();
+        let on_right: HashMap<&str, &Value> =
+            right.iter().map(|(key, value)| (key.as_str(), value)).collect();
         let on_left: HashMap<&str, &Value> = left.iter().map(|(key, value)| (key.as_str(), value)).collect();
         for (key, a) in left {
             match on_right.get(key.as_str()) {
@@ -108,7 +110,10 @@ impl Walk {
                 None => self.inside(key, |walk, path| walk.note(path, Some(a.clone()), None)),
             }
         }
-        for (key, b) in right.iter().filter(|(key, value)| !on_left.contains_key(key.as_str()) && !holds_only_tensors(value)) {
+        for (key, b) in right
+            .iter()
+            .filter(|(key, value)| !on_left.contains_key(key.as_str()) && !holds_only_tensors(value))
+        {
             self.inside(key, |walk, path| walk.note(path, None, Some(b.clone())));
         }
     }
@@ -141,7 +146,9 @@ fn holds_only_tensors(value: &Value) -> bool {
     match value {
         Value::Tensor(_) => true,
         Value::List(items) => !items.is_empty() && items.iter().all(holds_only_tensors),
-        Value::Map(entries) => !entries.is_empty() && entries.iter().all(|(_, value)| holds_only_tensors(value)),
+        Value::Map(entries) => {
+            !entries.is_empty() && entries.iter().all(|(_, value)| holds_only_tensors(value))
+        }
         _ => false,
     }
 }
@@ -163,20 +170,33 @@ mod tests {
         let value = |text| Value::from_json(serde_json::from_str(text).expect("JSON"));
         let mut walk = Walk::default();
         walk.values(&value(left), &value(right));
-        walk.found.into_iter().map(|found| (found.path, found.left.is_some(), found.right.is_some())).collect()
+        walk.found
+            .into_iter()
+            .map(|found| (found.path, found.left.is_some(), found.right.is_some()))
+            .collect()
     }
 
     #[test]
     fn entries_that_differ_are_named_by_their_keys() {
         assert_eq!(
             differences(r#"{"a": {"b": 1, "c": 2}, "only": 1}"#, r#"{"a": {"c": 2, "b": 3}, "new": null}"#),
-            [("a.b".to_owned(), true, true), ("only".to_owned(), true, false), ("new".to_owned(), false, true)]
+            [
+                ("a.b".to_owned(), true, true),
+                ("only".to_owned(), true, false),
+                ("new".to_owned(), false, true)
+            ]
         );
     }
 
     #[test]
     fn a_list_of_numbers_is_one_entry_and_a_list_of_maps_is_many() {
-        assert_eq!(differences(r#"{"losses": [1, 2]}"#, r#"{"losses": [1, 3]}"#), [("losses".to_owned(), true, true)]);
-        assert_eq!(differences(r#"[{"lr": 1}, {"lr": 2}]"#, r#"[{"lr": 1}, {"lr": 3}]"#), [("1.lr".to_owned(), true, true)]);
+        assert_eq!(
+            differences(r#"{"losses": [1, 2]}"#, r#"{"losses": [1, 3]}"#),
+            [("losses".to_owned(), true, true)]
+        );
+        assert_eq!(
+            differences(r#"[{"lr": 1}, {"lr": 2}]"#, r#"[{"lr": 1}, {"lr": 3}]"#),
+            [("1.lr".to_owned(), true, true)]
+        );
     }
 }

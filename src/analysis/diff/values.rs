@@ -168,7 +168,9 @@ impl DiffBuilder {
                     let (a, b) = (self.left.single(left), self.right.single(right));
                     let sums = kernels::differences_f32(a, b, &mut buckets);
                     let wide = |value: &[u8; 4]| f64::from(f32::from_le_bytes(*value));
-                    let beyond = |tolerance: Tolerance| kernels::beyond_f32(a, b, tolerance.absolute, tolerance.relative);
+                    let beyond = |tolerance: Tolerance| {
+                        kernels::beyond_f32(a, b, tolerance.absolute, tolerance.relative)
+                    };
                     let values = a.iter().map(wide).zip(b.iter().map(wide));
                     self.sums.add_block(self.position, self.tolerance, &sums, &buckets, values, beyond)
                 }
@@ -176,7 +178,9 @@ impl DiffBuilder {
                     let (a, b) = (self.left.double(left), self.right.double(right));
                     let sums = kernels::differences_f64(a, b, &mut buckets);
                     let wide = |value: &[u8; 8]| f64::from_le_bytes(*value);
-                    let beyond = |tolerance: Tolerance| kernels::beyond_f64(a, b, tolerance.absolute, tolerance.relative);
+                    let beyond = |tolerance: Tolerance| {
+                        kernels::beyond_f64(a, b, tolerance.absolute, tolerance.relative)
+                    };
                     let values = a.iter().map(wide).zip(b.iter().map(wide));
                     self.sums.add_block(self.position, self.tolerance, &sums, &buckets, values, beyond)
                 }
@@ -207,10 +211,17 @@ impl DiffBuilder {
         for (index, (&a, &b)) in a.iter().zip(&b).enumerate() {
             let (left, right) = (a as f64, b as f64);
             let difference = (b - a) as f64;
-            let changed =
-                a != b && (self.tolerance.is_exact() || self.tolerance.is_exceeded(left, right));
+            let changed = a != b && (self.tolerance.is_exact() || self.tolerance.is_exceeded(left, right));
             let flip = (a < 0 && b > 0) || (a > 0 && b < 0);
-            self.sums.add_one(self.position + index as u64, left, right, difference, difference.abs(), changed, flip);
+            self.sums.add_one(
+                self.position + index as u64,
+                left,
+                right,
+                difference,
+                difference.abs(),
+                changed,
+                flip,
+            );
             self.sums.add_products(left * left, right * right, left * right);
         }
         a.len().min(b.len()) as u64
@@ -223,7 +234,8 @@ impl DiffBuilder {
         for (index, (&a, &b)) in a.iter().zip(&b).enumerate() {
             let position = self.position + index as u64;
             let is_finite = |z: (f64, f64)| z.0.is_finite() && z.1.is_finite();
-            let magnitude = |z: (f64, f64)| if z.0.is_nan() || z.1.is_nan() { f64::NAN } else { z.0.hypot(z.1) };
+            let magnitude =
+                |z: (f64, f64)| if z.0.is_nan() || z.1.is_nan() { f64::NAN } else { z.0.hypot(z.1) };
             if !is_finite(a) || !is_finite(b) {
                 let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan());
                 let equal = same(a.0, b.0) && same(a.1, b.1);
@@ -338,7 +350,16 @@ impl Sums {
     }
 
     #[expect(clippy::too_many_arguments, reason = "one element, said in full")]
-    fn add_one(&mut self, position: u64, left: f64, right: f64, delta: f64, magnitude: f64, changed: bool, flip: bool) {
+    fn add_one(
+        &mut self,
+        position: u64,
+        left: f64,
+        right: f64,
+        delta: f64,
+        magnitude: f64,
+        changed: bool,
+        flip: bool,
+    ) {
         self.elements += 1;
         self.changed += u64::from(changed);
         self.sign_flips += u64::from(flip);

@@ -7,7 +7,8 @@ use crate::model::{Checkpoint, RenameRule, Shape, TensorInfo};
 
 /// Names that wrappers put among the parts of a name: `DataParallel` and `DistributedDataParallel`, `torch.compile`, FSDP,
 /// activation checkpointing, and the averaged copy of `torch.optim.swa_utils`.
-pub(in crate::analysis) const WRAPPERS: [&str; 4] = ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
+pub(in crate::analysis) const WRAPPERS: [&str; 4] =
+    ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 
 /// Rules that may follow each other: `module._orig_mod.model.…` needs three.
 const RULES: usize = 8;
@@ -23,7 +24,8 @@ const SAMPLE: usize = 20_000;
 
 /// Takes known wrappers away, on whichever side has them.
 pub(super) fn wrappers(pairing: &mut Pairing, left: &Checkpoint, right: &Checkpoint) {
-    let rules: Vec<RenameRule> = WRAPPERS.iter().filter_map(|name| RenameRule::drop_segment(name).ok()).collect();
+    let rules: Vec<RenameRule> =
+        WRAPPERS.iter().filter_map(|name| RenameRule::drop_segment(name).ok()).collect();
     for rule in rules {
         let renamed = |tensor: &TensorInfo| {
             let name = rule.apply(&tensor.name);
@@ -40,7 +42,12 @@ pub(super) fn wrappers(pairing: &mut Pairing, left: &Checkpoint, right: &Checkpo
 
 /// Replaces prefixes that would pair at least half of what is left on one side; `only_add_or_strip`: where one side's
 /// prefix is empty.
-pub(super) fn prefixes(pairing: &mut Pairing, left: &Checkpoint, right: &Checkpoint, only_add_or_strip: bool) {
+pub(super) fn prefixes(
+    pairing: &mut Pairing,
+    left: &Checkpoint,
+    right: &Checkpoint,
+    only_add_or_strip: bool,
+) {
     for _ in 0..RULES {
         let Some((prefixes, support)) = of_unpaired(pairing, left, right) else { return };
         if only_add_or_strip && !prefixes.0.is_empty() && !prefixes.1.is_empty() {
@@ -135,7 +142,10 @@ pub(in crate::analysis) fn best_prefixes<'a>(
 /// A name divided after none of its parts, after the first, after the second, ….
 fn splits(name: &str) -> impl Iterator<Item = (&str, &str)> {
     let ends = name.match_indices(['.', '/']).map(|(at, _)| at + 1);
-    std::iter::once(0).chain(ends.take(PREFIX_PARTS)).map(|at| name.split_at(at)).filter(|(_, ending)| !ending.is_empty())
+    std::iter::once(0)
+        .chain(ends.take(PREFIX_PARTS))
+        .map(|at| name.split_at(at))
+        .filter(|(_, ending)| !ending.is_empty())
 }
 
 /// `layers.3.` and `layers.12.` are different layers, not different names.

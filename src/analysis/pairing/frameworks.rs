@@ -59,7 +59,9 @@ pub(super) fn axes(left: &TensorInfo, right: &TensorInfo) -> Option<Box<[usize]>
     }
     match (parameter(leaf(left)).1, parameter(leaf(right)).1) {
         (Layout::OutputsLast, Layout::OutputsFirst) => axes_from_outputs_last(rank),
-        (Layout::OutputsFirst, Layout::OutputsLast) => axes_from_outputs_last(rank).map(|axes| inverse(&axes)),
+        (Layout::OutputsFirst, Layout::OutputsLast) => {
+            axes_from_outputs_last(rank).map(|axes| inverse(&axes))
+        }
         _ => None,
     }
 }
@@ -91,7 +93,8 @@ pub(super) fn neutral_leaf(tensor: &TensorInfo) -> &str {
 /// finds what names alone do not. Names that two tensors of one side share decide nothing.
 pub(super) fn by_layer(pairing: &mut Pairing, left: &Checkpoint, right: &Checkpoint) {
     let key = |tensor: &TensorInfo| {
-        let is_model = matches!(tensor.role, TensorRole::Parameter | TensorRole::Buffer | TensorRole::Unknown);
+        let is_model =
+            matches!(tensor.role, TensorRole::Parameter | TensorRole::Buffer | TensorRole::Unknown);
         (is_model && !tensor.layer.is_empty()).then(|| format!("{}\n{}", tensor.layer, neutral_leaf(tensor)))
     };
     let keys = |checkpoint: &Checkpoint, ids: &[TensorId]| {
@@ -102,7 +105,9 @@ pub(super) fn by_layer(pairing: &mut Pairing, left: &Checkpoint, right: &Checkpo
         keys
     };
     let (on_left, on_right) = (keys(left, &pairing.only_left), keys(right, &pairing.only_right));
-    let unique = |keys: &HashMap<String, usize>, tensor: &TensorInfo| key(tensor).filter(|key| keys.get(key) == Some(&1));
+    let unique = |keys: &HashMap<String, usize>, tensor: &TensorInfo| {
+        key(tensor).filter(|key| keys.get(key) == Some(&1))
+    };
     let matched = pairing.by_key(
         left,
         right,
@@ -131,7 +136,10 @@ mod tests {
         assert_eq!(permuted(&keras.shape, &forward), torch.shape);
         let back = axes(&torch, &keras).expect("turned");
         assert_eq!(permuted(&torch.shape, &back), keras.shape);
-        assert_eq!(axes(&tensor("d.kernel", &[4, 4]), &tensor("d.weight", &[4, 4])).as_deref(), Some(&[1, 0][..]));
+        assert_eq!(
+            axes(&tensor("d.kernel", &[4, 4]), &tensor("d.weight", &[4, 4])).as_deref(),
+            Some(&[1, 0][..])
+        );
         assert_eq!(axes(&torch, &torch), None);
         assert_eq!(shape_with_outputs_first(&keras), torch.shape);
     }

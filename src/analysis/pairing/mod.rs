@@ -132,9 +132,13 @@ impl Pairing {
             ..Self::default()
         };
         pairing.by_given_rules(left, right, &options.rules);
-        pairing.by_key(left, right, MatchedBy::Name, |tensor| Some(tensor.name.clone()), |tensor| {
-            Some(tensor.name.clone())
-        });
+        pairing.by_key(
+            left,
+            right,
+            MatchedBy::Name,
+            |tensor| Some(tensor.name.clone()),
+            |tensor| Some(tensor.name.clone()),
+        );
         // What a shorter name explains comes before what needs another vocabulary.
         detect::wrappers(&mut pairing, left, right);
         detect::prefixes(&mut pairing, left, right, true);

@@ -37,7 +37,8 @@ fn row(
     matched_by: &str,
     values: &[String],
 ) -> io::Result<()> {
-    let text = |tensor: Option<&TensorInfo>, get: fn(&TensorInfo) -> String| tensor.map(get).unwrap_or_default();
+    let text =
+        |tensor: Option<&TensorInfo>, get: fn(&TensorInfo) -> String| tensor.map(get).unwrap_or_default();
     let name = |tensor: &TensorInfo| tensor.name.clone();
     let shape = |tensor: &TensorInfo| tensor.shape.to_string();
     let dtype = |tensor: &TensorInfo| tensor.dtype.name().to_owned();
@@ -53,7 +54,8 @@ fn row(
 fn values(pair: &PairDiff) -> Vec<String> {
     let Some(values) = &pair.values else { return Vec::new() };
     let cosine = values.cosine.map(|cosine| cosine.to_string()).unwrap_or_default();
-    let floats = [values.max_abs, values.mean_abs, values.l2, values.l2_left, values.l2_right, values.relative_l2()];
+    let floats =
+        [values.max_abs, values.mean_abs, values.l2, values.l2_left, values.l2_right, values.relative_l2()];
     let counts = [values.sign_flips, values.nan_appeared, values.nan_gone];
     std::iter::once(values.changed.to_string())
         .chain(floats.map(|float| float.to_string()))

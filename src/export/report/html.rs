@@ -100,7 +100,11 @@ fn summary(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     for applied in &report.comparison.pairing.rules {
         let origin = if applied.found { "Found" } else { "Given" };
         let rule = escape(&applied.rule.to_string());
-        writeln!(out, "<p>{origin} rule <code>{rule}</code> paired {}.</p>", text::count(applied.matched as u64))?;
+        writeln!(
+            out,
+            "<p>{origin} rule <code>{rule}</code> paired {}.</p>",
+            text::count(applied.matched as u64)
+        )?;
     }
     Ok(())
 }
@@ -117,7 +121,8 @@ fn layers(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
         .filter(|&id| !tree.tree.node(id).tensors.is_empty() && tree.node(id).changed > 0)
         .collect();
     nodes.sort_by(|&a, &b| tree.node(b).relative_l2().total_cmp(&tree.node(a).relative_l2()));
-    let Some(largest) = nodes.iter().map(|&id| tree.node(id).relative_l2()).find(|value| value.is_finite()) else {
+    let Some(largest) = nodes.iter().map(|&id| tree.node(id).relative_l2()).find(|value| value.is_finite())
+    else {
         return Ok(());
     };
     writeln!(
@@ -144,7 +149,11 @@ fn layers(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 fn more(out: &mut dyn Write, all: usize, shown: usize) -> io::Result<()> {
     if all > shown {
-        writeln!(out, "<p>… and {} more; a CSV report lists every tensor.</p>", text::count((all - shown) as u64))?;
+        writeln!(
+            out,
+            "<p>… and {} more; a CSV report lists every tensor.</p>",
+            text::count((all - shown) as u64)
+        )?;
     }
     Ok(())
 }
@@ -234,7 +243,8 @@ fn pair_row(report: &Report<'_>, pair: &PairDiff, out: &mut dyn Write) -> io::Re
         None => Default::default(),
     };
     let numbers: String = cells.iter().map(|cell| format!("<td class=\"n\">{cell}</td>")).collect();
-    let problem = pair.problem.as_deref().map(|problem| format!("<br>{}", escape(problem))).unwrap_or_default();
+    let problem =
+        pair.problem.as_deref().map(|problem| format!("<br>{}", escape(problem))).unwrap_or_default();
     writeln!(
         out,
         "<tr><td>{name}</td><td>{}{problem}</td><td>{}</td><td>{}</td>{numbers}</tr>",
@@ -275,7 +285,11 @@ fn metadata(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     };
     for entry in entries.iter().take(ROWS) {
         let (left, right) = (show(&entry.left, report.left), show(&entry.right, report.right));
-        writeln!(out, "<tr><td><code>{}</code></td><td>{left}</td><td>{right}</td></tr>", escape(&entry.path))?;
+        writeln!(
+            out,
+            "<tr><td><code>{}</code></td><td>{left}</td><td>{right}</td></tr>",
+            escape(&entry.path)
+        )?;
     }
     writeln!(out, "</table>")?;
     more(out, entries.len(), ROWS)

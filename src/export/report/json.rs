@@ -32,10 +32,16 @@ impl Serialize for ComparisonJson<'_> {
         map.serialize_entry("right", &right.path().to_string_lossy())?;
         map.serialize_entry("summary", &comparison.summary())?;
         map.serialize_entry("rules", &pairing.rules.iter().map(rule).collect::<Vec<_>>())?;
-        map.serialize_entry("pairs", &Each(|| comparison.pairs.iter().filter(listed).map(|pair| PairJson { report, pair })))?;
+        map.serialize_entry(
+            "pairs",
+            &Each(|| comparison.pairs.iter().filter(listed).map(|pair| PairJson { report, pair })),
+        )?;
         map.serialize_entry("only_left", &only(left, &pairing.only_left))?;
         map.serialize_entry("only_right", &only(right, &pairing.only_right))?;
-        map.serialize_entry("metadata", &Each(|| comparison.metadata.iter().map(|entry| metadata(report, entry))))?;
+        map.serialize_entry(
+            "metadata",
+            &Each(|| comparison.metadata.iter().map(|entry| metadata(report, entry))),
+        )?;
         map.end()
     }
 }
@@ -132,7 +138,8 @@ fn value_entries<M: SerializeMap>(map: &mut M, values: &ValueDiff) -> Result<(),
         });
         map.serialize_entry("largest", &changes.collect::<Vec<_>>())?;
         let ranges = values.deltas.ranges();
-        let deltas: Vec<_> = ranges.iter().map(|&(low, high, count)| (number(low), number(high), count)).collect();
+        let deltas: Vec<_> =
+            ranges.iter().map(|&(low, high, count)| (number(low), number(high), count)).collect();
         map.serialize_entry("deltas", &deltas)?;
     }
     Ok(())

@@ -21,7 +21,8 @@ pub(super) fn bar(fraction: f64) -> String {
 pub(super) fn delta_histogram(deltas: &Deltas, limit: f64, label: &str) -> String {
     let counts = deltas.histogram(limit, BINS);
     let highest = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
-    let mut svg = format!("<svg class=\"histogram\" viewBox=\"0 0 192 56\" role=\"img\" aria-label=\"{label}\">");
+    let mut svg =
+        format!("<svg class=\"histogram\" viewBox=\"0 0 192 56\" role=\"img\" aria-label=\"{label}\">");
     for (bin, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
         let height = (count as f64 / highest * 50.0).max(0.75);
         let class = if bin < BINS / 2 { "minus" } else { "plus" };

@@ -36,10 +36,13 @@ pub(super) fn same_content(
         ids.iter().map(|&id| kind(checkpoint, id)).collect()
     };
     let (on_left, on_right) = (kinds(left, &pairing.only_left), kinds(right, &pairing.only_right));
-    let candidates = |checkpoint: &Checkpoint, ids: &[TensorId], other: &HashSet<(Dtype, Shape)>| -> Vec<TensorId> {
-        let is_candidate = |id: &&TensorId| checkpoint.tensor(**id).elements() > 1 && other.contains(&kind(checkpoint, **id));
-        ids.iter().filter(is_candidate).copied().collect()
-    };
+    let candidates =
+        |checkpoint: &Checkpoint, ids: &[TensorId], other: &HashSet<(Dtype, Shape)>| -> Vec<TensorId> {
+            let is_candidate = |id: &&TensorId| {
+                checkpoint.tensor(**id).elements() > 1 && other.contains(&kind(checkpoint, **id))
+            };
+            ids.iter().filter(is_candidate).copied().collect()
+        };
     let mut left_ids = candidates(left, &pairing.only_left, &on_right);
     let mut right_ids = candidates(right, &pairing.only_right, &on_left);
     let mut reader = Reader { progress, left: BYTES_READ };
@@ -47,9 +50,10 @@ pub(super) fn same_content(
     for limit in [Some(BEGINNING), None] {
         let left_hashes = reader.hashes(left, &left_ids, limit)?;
         let right_hashes = reader.hashes(right, &right_ids, limit)?;
-        let keys = |checkpoint: &Checkpoint, hashes: &[(TensorId, Hash)]| -> HashSet<((Dtype, Shape), Hash)> {
-            hashes.iter().map(|&(id, hash)| (kind(checkpoint, id), hash)).collect()
-        };
+        let keys =
+            |checkpoint: &Checkpoint, hashes: &[(TensorId, Hash)]| -> HashSet<((Dtype, Shape), Hash)> {
+                hashes.iter().map(|&(id, hash)| (kind(checkpoint, id), hash)).collect()
+            };
         let (left_keys, right_keys) = (keys(left, &left_hashes), keys(right, &right_hashes));
         let both = |checkpoint: &Checkpoint, hashes: &[(TensorId, Hash)]| -> Vec<(TensorId, Hash)> {
             let is_on_both = |&(id, hash): &(TensorId, Hash)| {
@@ -99,7 +103,9 @@ impl Reader<'_> {
     ) -> Result<Vec<(TensorId, Hash)>, Cancelled> {
         let mut hashes = Vec::with_capacity(ids.len());
         for &id in ids {
-            let bytes = limit.map_or(checkpoint.tensor(id).bytes(), |limit| checkpoint.tensor(id).bytes().min(limit as u64));
+            let bytes = limit.map_or(checkpoint.tensor(id).bytes(), |limit| {
+                checkpoint.tensor(id).bytes().min(limit as u64)
+            });
             if bytes > self.left {
                 continue;
             }
@@ -136,7 +142,11 @@ impl Reader<'_> {
                     let part = &bytes[..bytes.len().min(limit - seen)];
                     add(part);
                     seen += part.len();
-                    if seen < limit && !cancelled() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                    if seen < limit && !cancelled() {
+                        ControlFlow::Continue(())
+                    } else {
+                        ControlFlow::Break(())
+                    }
                 })
                 .ok()?;
         }

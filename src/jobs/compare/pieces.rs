@@ -60,7 +60,10 @@ impl<'a> Side<'a> {
     }
 
     /// Gives pieces by number: read at their position, or from memory where that cannot be (call it for few bytes only).
-    fn lookup(self, progress: &'a Progress) -> Result<impl FnMut(u64, &mut Vec<u8>) -> Result<(), ReadError>, ReadError> {
+    fn lookup(
+        self,
+        progress: &'a Progress,
+    ) -> Result<impl FnMut(u64, &mut Vec<u8>) -> Result<(), ReadError>, ReadError> {
         let held = if self.is_random_access() { None } else { Some(self.read_whole(progress)?) };
         Ok(move |piece: u64, buffer: &mut Vec<u8>| {
             let Some(held) = &held else { return self.read_piece(piece, buffer, progress) };

@@ -64,7 +64,9 @@ pub(super) fn scan(
     for (index, pair) in pairs.iter().enumerate() {
         let segments = segments(left, right, pair);
         match segments {
-            Some(count) => units.extend((0..count).map(|segment| Unit { pair: index, segment: Some(segment) })),
+            Some(count) => {
+                units.extend((0..count).map(|segment| Unit { pair: index, segment: Some(segment) }))
+            }
             None => units.push(Unit { pair: index, segment: None }),
         }
         let open = segments.unwrap_or(1) as usize;
@@ -74,7 +76,8 @@ pub(super) fn scan(
     }
     // In the order of the file, so that a disk reads on instead of back and forth.
     units.sort_by_key(|unit| (left.tensor(pairs[unit.pair].left).offset, unit.pair, unit.segment));
-    let scan = Scan { left, right, pairs, options, progress, observer, units, next: AtomicUsize::new(0), slots };
+    let scan =
+        Scan { left, right, pairs, options, progress, observer, units, next: AtomicUsize::new(0), slots };
     scan.run()?;
     let results = scan.slots.into_iter().filter_map(|slot| slot.into_inner().ok()?.result);
     Ok(results.collect())
@@ -124,7 +127,11 @@ impl Scan<'_> {
         })
     }
 
-    fn compare(&self, unit: &Unit, buffers: &mut Buffers) -> Result<Result<DiffBuilder, PairValues>, Cancelled> {
+    fn compare(
+        &self,
+        unit: &Unit,
+        buffers: &mut Buffers,
+    ) -> Result<Result<DiffBuilder, PairValues>, Cancelled> {
         let pair = &self.pairs[unit.pair];
         let (a, b) = (self.left.tensor(pair.left), self.right.tensor(pair.right));
         if a.elements() != b.elements() {

@@ -20,7 +20,11 @@ pub(super) fn read_turned(
     let dims = tensor.shape.dims();
     let bits = tensor.dtype.bits() as usize;
     let unsupported = || ReadError::unsupported("its elements cannot be put in another order");
-    if !bits.is_multiple_of(8) || bits == 0 || axes.len() != dims.len() || axes.iter().any(|&axis| axis >= dims.len()) {
+    if !bits.is_multiple_of(8)
+        || bits == 0
+        || axes.len() != dims.len()
+        || axes.iter().any(|&axis| axis >= dims.len())
+    {
         return Err(unsupported());
     }
     let item = bits / 8;
