@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+mod compare;
 #[path = "../support/safetensors_file.rs"]
 mod safetensors_file;
 

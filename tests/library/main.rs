@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure here is a failed test")]
 
 mod bounded;
+mod compare;
+mod compatibility;
 mod fixtures;
 mod keras_layers;
 mod not_checkpoints;

@@ -192,8 +192,11 @@ fn load(
 ) -> LoadReport {
     let mut report = LoadReport::default();
     let mut offered: HashMap<String, TensorId> = HashMap::with_capacity(source.ids.len());
+    let mut modules: HashSet<String> = HashSet::new();
     for &id in &source.ids {
-        offered.insert(RenameRule::apply_all(rules, source.key(checkpoint, id)).into_owned(), id);
+        let key = RenameRule::apply_all(rules, source.key(checkpoint, id)).into_owned();
+        modules.insert(key[..key.rfind('.').map_or(0, |at| at + 1)].to_owned());
+        offered.insert(key, id);
     }
     let mut missing = Vec::new();
     for &wanted in &target.ids {
@@ -212,12 +215,13 @@ fn load(
             add_pair(&mut report, checkpoint, found, model, wanted);
         });
     }
-    // Batch norm counts from zero where the dictionary carries no version of at least 2, which only pickles do:
-    // https://github.com/pytorch/pytorch/blob/v2.8.0/torch/nn/modules/batchnorm.py#L117-L138
-    let by_default = |id: &TensorId| !pickled && model.tensor(*id).name.ends_with("num_batches_tracked");
-    let is_torch = loader == Loader::StateDict;
-    (report.filled_by_default, report.missing) =
-        missing.into_iter().partition(|id| is_torch && by_default(id));
+    // Batch norm counts from zero where the dictionary has no version of at least 2 for it. Pickles carry versions for the
+    // modules that were saved: https://github.com/pytorch/pytorch/blob/v2.8.0/torch/nn/modules/batchnorm.py#L117-L138
+    let by_default = |id: &TensorId| {
+        let module = target.key(model, *id).strip_suffix("num_batches_tracked");
+        loader == Loader::StateDict && module.is_some_and(|module| !pickled || !modules.contains(module))
+    };
+    (report.filled_by_default, report.missing) = missing.into_iter().partition(by_default);
     report.unexpected = unexpected;
     report
 }
