@@ -16,7 +16,7 @@ pub fn status_line_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
                 Button::new(RichText::new("Cancel").font(theme::label())).min_size(Vec2::new(0.0, 18.0));
             ui.spacing_mut().button_padding.y = 1.0;
             if ui.add(cancel).on_hover_text(&job.label).clicked() {
-                ctx.commands.send(Command::Cancel(job.key));
+                ctx.commands.send(Command::Cancel(job.key.clone()));
             }
             let seconds = job.elapsed.as_secs_f64().max(0.001);
             let speed = text::bytes((job.done as f64 / seconds) as u64);

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ckptscope::analysis::StatisticsBuilder;
-use ckptscope::jobs::{JobError, JobEvent, JobKey, JobOutcome, JobOutput, ValueSummary};
+use ckptscope::jobs::{JobError, JobEvent, JobKey, JobOutcome, JobOutput, Surroundings, ValueSummary};
 use ckptscope::model::{
     Checkpoint, CheckpointParts, Dtype, Problem, Progress, ReadError, Shape, TensorId, TensorInfo,
     TensorReader, TensorRole, Value,
@@ -123,7 +123,7 @@ fn opening(state: &mut AppState) -> JobKey {
 
 fn ready(state: &mut AppState) {
     let key = opening(state);
-    end(state, key, JobOutcome::Finished(JobOutput::Opened(checkpoint(), None)));
+    end(state, key, JobOutcome::Finished(JobOutput::Opened(checkpoint(), Surroundings::default())));
 }
 
 fn end(state: &mut AppState, key: JobKey, outcome: JobOutcome) {
