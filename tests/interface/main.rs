@@ -4,6 +4,9 @@
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod inspectors;
+mod many;
+
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -16,7 +19,7 @@ use ckptscope::model::{
     Checkpoint, CheckpointParts, Dtype, Problem, Progress, ReadError, Shape, TensorId, TensorInfo,
     TensorReader, TensorRole, Value,
 };
-use ckptscope::state::{AppState, Command, Effect, Item, Page, apply};
+use ckptscope::state::{AppState, Command, Effect, Item, Page, SortColumn, Statistic, TreeChange, apply};
 use ckptscope::ui::theme::Themes;
 use ckptscope::ui::{CommandQueue, ViewContext, Views};
 use egui_kittest::Harness;

@@ -19,6 +19,8 @@ use crate::ui::{ViewContext, theme};
 
 /// Cells asked for, each way: about the pixels there are.
 const CELLS: usize = 320;
+/// Larger planes are read when asked for: a second or more of reading.
+const AUTOMATIC_BYTES: u64 = 1 << 30;
 /// From this width on a cell has room for its value.
 const TEXT_WIDTH: f32 = 44.0;
 /// A closer look than this shows no more.
@@ -72,12 +74,23 @@ impl HeatMapView {
         LookKey { checkpoint, tensor, look }
     }
 
-    /// Draws the card.
+    /// What the picture would read, for a type of so many bits.
+    fn bytes_to_read(&self, bits: u32, picker: &SlicePicker) -> u64 {
+        if self.kernels.is_some() && self.as_kernels {
+            return 0; // a few planes of a few kernels
+        }
+        let (rows, columns) = picker.extent();
+        let rows = rows.min(self.rows.end - self.rows.start);
+        let columns = columns.min(self.columns.end - self.columns.start);
+        rows.saturating_mul(columns).saturating_mul(u64::from(bits.max(8) / 8))
+    }
+
+    /// Draws the card. `bits` are those of an element.
     pub(super) fn ui(
         &mut self,
         ui: &mut Ui,
         ctx: &ViewContext<'_>,
-        (checkpoint, tensor): (CheckpointId, TensorId),
+        (checkpoint, tensor, bits): (CheckpointId, TensorId, u32),
         picker: &mut SlicePicker,
         name: &str,
     ) {
@@ -100,7 +113,21 @@ impl HeatMapView {
             }
             let key = self.key(checkpoint, tensor, picker);
             match ctx.state.looks.get(&key) {
-                Loadable::NotRequested => ctx.commands.send(Command::Look(key.clone())),
+                Loadable::NotRequested => {
+                    let bytes = self.bytes_to_read(bits, picker);
+                    if bytes <= AUTOMATIC_BYTES {
+                        ctx.commands.send(Command::Look(key.clone()));
+                    } else {
+                        ui.horizontal(|ui| {
+                            if ui.button("Show").clicked() {
+                                ctx.commands.send(Command::Look(key.clone()));
+                            }
+                            let text = format!("reads {}", text::bytes(bytes));
+                            ui.label(RichText::new(text).color(ctx.theme.text_second));
+                        });
+                        return;
+                    }
+                }
                 Loadable::Pending { since, .. } => {
                     let since = *since;
                     if self.painted.as_ref().is_none_or(|painted| painted.key.tensor != tensor) {

@@ -88,6 +88,7 @@ impl TensorView {
                 values.ui(ui, ctx, checkpoint, &tensor.name);
                 if tensor.elements() > 1 {
                     ui.add_space(theme::STEP);
+                    let of = (entry.id, id, tensor.dtype.bits());
                     shown.heat_map.ui(ui, ctx, of, &mut shown.picker, &tensor.name);
                 }
             }
