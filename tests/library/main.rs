@@ -4,8 +4,11 @@
 
 mod bounded;
 mod fixtures;
+mod keras_layers;
 mod not_checkpoints;
+mod packed;
 mod parity;
+mod pytorch_sets;
 mod robustness;
 mod safetensors_oracle;
 mod support;
