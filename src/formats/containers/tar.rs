@@ -144,13 +144,14 @@ mod tests {
 
     #[test]
     fn members_stand_behind_their_headers_under_short_and_long_names() {
+        // Sizes are octal.
         let bytes = [
             block(b"./first", b"5", b'0'),
             padded(b"hello"),
-            block(b"././@LongLink", b"12", b'L'),
+            block(b"././@LongLink", b"14", b'L'),
             padded(b"a longer one"),
             block(b"a longer", b"0", b'0'),
-            block(b"pax", b"17", b'x'),
+            block(b"pax", b"21", b'x'),
             padded(b"17 path=the third"),
             block(b"the", b"1", 0),
             padded(b"!"),
