@@ -18,6 +18,8 @@ pub(super) struct BlockSums {
     pub finite: u64,
     /// Values equal to zero.
     pub zeros: u64,
+    /// Values that are not zero but smaller than the smallest normal number.
+    pub denormals: u64,
     /// NaN values.
     pub nan: u64,
     /// +∞ values.
@@ -49,7 +51,8 @@ pub(super) fn sums_f32(values: &[f32]) -> BlockSums {
     }
     let finite: Vec<f64> = values.iter().filter(|v| v.is_finite()).map(|&v| f64::from(v)).collect();
     let outside = values.iter().filter(|v| !v.is_finite()).map(|&v| f64::from(v));
-    with_outside(sums_f64(&finite), outside)
+    // Denormals are those of the narrow type.
+    BlockSums { denormals: sums.denormals, ..with_outside(sums_f64(&finite), outside) }
 }
 
 /// The same for `f64`.
@@ -90,6 +93,7 @@ macro_rules! passes {
             let mut min = [<$type>::INFINITY; LANES];
             let mut max = [<$type>::NEG_INFINITY; LANES];
             let mut zeros = [0u32; LANES];
+            let mut tiny = [0u32; LANES];
             let mut finite = [0u32; LANES];
             let mut sum = [0f64; LANES];
             let mut l1 = [0f64; LANES];
@@ -98,6 +102,7 @@ macro_rules! passes {
                 min[lane] = if value < min[lane] { value } else { min[lane] };
                 max[lane] = if value > max[lane] { value } else { max[lane] };
                 zeros[lane] += u32::from(value == 0.0);
+                tiny[lane] += u32::from(value.abs() < <$type>::MIN_POSITIVE);
                 finite[lane] += u32::from(value.abs() < <$type>::INFINITY);
                 #[allow(clippy::useless_conversion, reason = "of f64 only")]
                 let wide = f64::from(value);
@@ -121,9 +126,11 @@ macro_rules! passes {
                 lowest = if low < lowest { low } else { lowest };
                 highest = if high > highest { high } else { highest };
             }
+            let zeros = zeros.iter().map(|&count| u64::from(count)).sum();
             BlockSums {
                 finite: finite.iter().map(|&count| u64::from(count)).sum(),
-                zeros: zeros.iter().map(|&count| u64::from(count)).sum(),
+                zeros,
+                denormals: tiny.iter().map(|&count| u64::from(count)).sum::<u64>() - zeros,
                 nan: 0,
                 positive_infinity: 0,
                 negative_infinity: 0,

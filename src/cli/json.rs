@@ -6,6 +6,7 @@ use std::cell::RefCell;
 
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
+use super::inspect::tensors_with_errors;
 use super::measure::{Measured, Measurement, QUANTILES, Wanted, measure};
 use crate::analysis::summary::LayerTable;
 use crate::model::{Checkpoint, Problem, TensorId, Value};
@@ -173,6 +174,82 @@ impl Metadata<'_> {
         }
         Ok(())
     }
+
+    /// At the root, under the empty key: what stands where no plain value does, by path. A nested object cannot say
+    /// that of itself in a way that survives flattening into paths and values, which is how scripts compare metadata.
+    fn kinds<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        if !std::ptr::eq(self.value, self.checkpoint.metadata()) || self.value.get("").is_some() {
+            return Ok(());
+        }
+        let mut found = Vec::new();
+        kinds(self.value, &mut String::new(), &mut found);
+        if found.is_empty() { Ok(()) } else { map.serialize_entry("", &Kinds(&found)) }
+    }
+}
+
+/// What stands at a path that holds no plain value.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Kind<'a> {
+    /// An object: its class.
+    Class(&'a str),
+    /// A namespace, which is a plain set of names: how many there are.
+    Namespace(usize),
+    /// `"empty"`: a map with nothing in it.
+    Empty(&'static str),
+}
+
+struct Kinds<'a>(&'a [(String, Kind<'a>)]);
+
+impl Serialize for Kinds<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(path, kind)| (path, kind)))
+    }
+}
+
+/// Metadata is bounded in depth by whoever builds it, so this recursion is too.
+fn kinds<'a>(value: &'a Value, path: &mut String, found: &mut Vec<(String, Kind<'a>)>) {
+    match value {
+        Value::Map(entries) if entries.is_empty() => found.push((path.clone(), Kind::Empty("empty"))),
+        Value::Object { class, fields } => {
+            let is_namespace = matches!(class.as_str(), "argparse.Namespace" | "types.SimpleNamespace");
+            let kind = if is_namespace { Kind::Namespace(fields.len()) } else { Kind::Class(class) };
+            found.push((path.clone(), kind));
+        }
+        _ => {}
+    }
+    inside(value, path, &mut |value, path| {
+        kinds(value, path, found);
+        Ok::<_, std::convert::Infallible>(())
+    })
+    .unwrap_or_else(|never| match never {});
+}
+
+/// Calls `each` with every value directly inside and its path: keys and indices joined by dots.
+fn inside<'a, E>(
+    value: &'a Value,
+    path: &mut String,
+    each: &mut dyn FnMut(&'a Value, &mut String) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut step = |key: &str, value: &'a Value| {
+        let len = path.len();
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(key);
+        let result = each(value, path);
+        path.truncate(len);
+        result
+    };
+    match value {
+        Value::List(items) => {
+            items.iter().enumerate().try_for_each(|(index, item)| step(&index.to_string(), item))
+        }
+        Value::Map(entries) | Value::Object { fields: entries, .. } => {
+            entries.iter().try_for_each(|(key, value)| step(key, value))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Serialize for Metadata<'_> {
@@ -195,15 +272,14 @@ impl Serialize for Metadata<'_> {
             Value::Map(entries) => {
                 let mut map = serializer.serialize_map(None)?;
                 self.entries(&mut map, entries)?;
+                self.kinds(&mut map)?;
                 map.end()
             }
             Value::Object { class, fields } => {
                 let mut map = serializer.serialize_map(None)?;
-                // Paths into the metadata join keys with dots: the class of the file's one object stands at
-                // the empty path.
-                let is_root = std::ptr::eq(self.value, self.checkpoint.metadata());
-                map.serialize_entry(if is_root { "" } else { "__class__" }, class)?;
+                map.serialize_entry("__class__", class)?;
                 self.entries(&mut map, fields)?;
+                self.kinds(&mut map)?;
                 map.end()
             }
         }
@@ -236,27 +312,11 @@ fn series<E>(
     path: &mut String,
     found: &mut impl FnMut(&str, &[Value]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut inside = |key: &str, value: &Value| {
-        let len = path.len();
-        if !path.is_empty() {
-            path.push('.');
-        }
-        path.push_str(key);
-        let result = series(value, path, found);
-        path.truncate(len);
-        result
-    };
     match value {
         Value::List(items) if items.len() > 1 && items.iter().all(|item| number(item).is_some()) => {
             found(path, items)
         }
-        Value::List(items) => {
-            items.iter().enumerate().try_for_each(|(index, item)| inside(&index.to_string(), item))
-        }
-        Value::Map(entries) | Value::Object { fields: entries, .. } => {
-            entries.iter().try_for_each(|(key, value)| inside(key, value))
-        }
-        _ => Ok(()),
+        _ => inside(value, path, &mut |value, path| series(value, path, found)),
     }
 }
 
@@ -300,11 +360,12 @@ impl Serialize for Problems<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let checkpoint = self.0.checkpoint;
         let unreadable = self.0.unreadable.try_borrow().map_err(S::Error::custom)?;
+        let told = tensors_with_errors(checkpoint);
         serializer.collect_seq(
             checkpoint
                 .problems()
                 .iter()
-                .chain(unreadable.iter())
+                .chain(unreadable.iter().filter(|problem| !told.contains(&problem.tensor)))
                 .map(|problem| OneProblem { checkpoint, problem }),
         )
     }

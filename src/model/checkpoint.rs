@@ -17,6 +17,16 @@ pub trait TensorReader: Send + Sync {
         progress: &Progress,
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError>;
+
+    /// Fills `buffer` with what [`Self::read_chunks`] would deliver from byte `offset` on, so that several threads can
+    /// share one tensor. `offset` and the length are multiples of [`super::Dtype::group_bytes`].
+    ///
+    /// `None` where the elements can be had in order only (compressed, scattered, checked by a sum over all of them).
+    /// An empty `buffer` asks which of the two it is, without reading.
+    fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        let _ = (id, offset, buffer);
+        None
+    }
 }
 
 /// A layer or module, as the file describes it.
@@ -183,6 +193,17 @@ impl Checkpoint {
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         self.parts.reader.read_chunks(id, progress, sink)
+    }
+
+    /// Fills `buffer` with the elements of `id` from byte `offset` on, in the form of [`Self::read_chunks`]; `None` where
+    /// they can be had in order only. See [`TensorReader::read_at`].
+    pub fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        self.parts.reader.read_at(id, offset, buffer)
+    }
+
+    /// Whether elements of `id` can be read out of order and by several threads at once.
+    pub fn is_random_access(&self, id: TensorId) -> bool {
+        self.read_at(id, 0, &mut []).is_some_and(|result| result.is_ok())
     }
 }
 

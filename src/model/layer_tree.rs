@@ -211,7 +211,7 @@ pub fn natural_cmp(left: &str, right: &str) -> Ordering {
             (None, Some(_)) => return Ordering::Less,
             (Some(_), None) => return Ordering::Greater,
             (Some(x), Some(y)) if x.is_ascii_digit() && y.is_ascii_digit() => {
-                let order = digits(&mut a).cmp(&digits(&mut b));
+                let order = cmp_numbers(&mut a, &mut b);
                 if order.is_ne() {
                     return order;
                 }
@@ -227,15 +227,23 @@ pub fn natural_cmp(left: &str, right: &str) -> Ordering {
     }
 }
 
-/// The next run of digits as (count without leading zeros, digits): compares like the number it writes.
-fn digits(bytes: &mut std::iter::Peekable<std::str::Bytes<'_>>) -> (usize, Vec<u8>) {
-    let mut run = Vec::new();
-    while let Some(digit) = bytes.next_if(u8::is_ascii_digit) {
-        if digit != b'0' || !run.is_empty() {
-            run.push(digit);
+/// Compares the next runs of digits like the numbers they write, of any length, without collecting them.
+fn cmp_numbers<'a>(
+    a: &mut std::iter::Peekable<std::str::Bytes<'a>>,
+    b: &mut std::iter::Peekable<std::str::Bytes<'a>>,
+) -> Ordering {
+    while a.next_if_eq(&b'0').is_some() {}
+    while b.next_if_eq(&b'0').is_some() {}
+    let mut order = Ordering::Equal;
+    loop {
+        match (a.next_if(u8::is_ascii_digit), b.next_if(u8::is_ascii_digit)) {
+            // The longer number is the larger one; of two as long, the first different digit decides.
+            (None, None) => return order,
+            (None, Some(_)) => return Ordering::Less,
+            (Some(_), None) => return Ordering::Greater,
+            (Some(x), Some(y)) => order = order.then(x.cmp(&y)),
         }
     }
-    (run.len(), run)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Formats build a [`Checkpoint`]; analysis, the command line and the window read it. Nothing here
 //! opens a file or knows how a format stores bytes.
 
+pub mod blocks;
 pub mod checkpoint;
 pub mod dtype;
 pub mod error;
@@ -10,11 +11,13 @@ pub mod filter;
 pub mod layer_tree;
 pub mod problem;
 pub mod progress;
+pub mod rename;
 pub mod role;
 pub mod shape;
 pub mod tensor;
 pub mod value;
 
+pub use blocks::BlockType;
 pub use checkpoint::{Checkpoint, CheckpointParts, ConfiguredCount, LayerInfo, TensorReader, Totals};
 pub use dtype::Dtype;
 pub use error::ReadError;
@@ -22,6 +25,7 @@ pub use filter::NameFilter;
 pub use layer_tree::{LayerNode, LayerTree, NodeId};
 pub use problem::{Problem, Severity};
 pub use progress::{Cancelled, Progress};
+pub use rename::RenameRule;
 pub use shape::Shape;
 pub use tensor::{TensorId, TensorInfo, TensorRole};
 pub use value::Value;

@@ -4,9 +4,10 @@
 
 pub mod cursor;
 pub mod limits;
+pub mod pieces;
 pub mod source;
 pub mod strided;
 
 pub use cursor::ByteCursor;
 pub use source::ByteSource;
-pub use strided::{Strided, read_range, read_strided};
+pub use strided::{Strided, read_range, read_strided, read_strided_at};

@@ -86,6 +86,7 @@ pub fn read_strided(
     if elements == 0 || item == 0 {
         return Ok(());
     }
+    array.source.check_unchanged()?;
     if array.is_contiguous() {
         let len = elements * item as u64;
         return read_range(&array.source, array.offset, len, item, progress, &mut |piece| {
@@ -142,6 +143,26 @@ pub fn read_strided(
     Ok(())
 }
 
+/// Fills `buffer` with the elements of a contiguous array from byte `offset` of them on, as [`read_strided`] delivers
+/// them; `None` when they do not lie one after the other. Whole elements only.
+pub fn read_strided_at(array: &Strided, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+    if !array.is_contiguous() {
+        return None;
+    }
+    let mut read = || {
+        array.check("tensor data")?;
+        let len = array.shape.elements() * u64::from(array.item_bytes);
+        if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > len) {
+            return Err(ReadError::malformed("a request for values", offset, "it ends beyond the tensor"));
+        }
+        array.source.check_unchanged()?;
+        array.source.read_at("tensor data", array.offset + offset, buffer)?;
+        swap(buffer, array.swap_unit);
+        Ok(())
+    };
+    Some(read())
+}
+
 /// Passes `len` bytes at `offset` to `sink` in pieces that are multiples of `group` bytes.
 pub fn read_range(
     source: &ByteSource,
@@ -152,6 +173,7 @@ pub fn read_range(
     sink: &mut dyn FnMut(&mut [u8]) -> ControlFlow<()>,
 ) -> Result<(), ReadError> {
     source.check("tensor data", offset, len)?;
+    source.check_unchanged()?;
     let piece_bytes = (limits::CHUNK_BYTES / group.max(1) * group.max(1)).max(group) as u64;
     let mut buffer = vec![0u8; piece_bytes.min(len) as usize];
     let mut done = 0u64;
@@ -197,7 +219,7 @@ impl Window<'_> {
 }
 
 /// Reverses the bytes of every unit.
-fn swap(bytes: &mut [u8], unit: u32) {
+pub(super) fn swap(bytes: &mut [u8], unit: u32) {
     if unit > 1 {
         for element in bytes.chunks_exact_mut(unit as usize) {
             element.reverse();
@@ -243,6 +265,16 @@ mod tests {
     #[test]
     fn big_endian_elements_are_reversed() {
         assert_eq!(collect(&array(&[2], None, 4, 4)), [3, 2, 1, 0, 7, 6, 5, 4]);
+    }
+
+    #[test]
+    fn a_part_of_a_contiguous_array_is_what_the_whole_has_there() {
+        let (swapped, scattered) = (array(&[3, 2], None, 4, 4), array(&[3, 2], Some(&[1, 3]), 1, 1));
+        let mut part = [0; 8];
+        assert!(read_strided_at(&swapped, 8, &mut part).is_some_and(|result| result.is_ok()));
+        assert_eq!(part, collect(&swapped)[8..16]);
+        assert!(read_strided_at(&swapped, 20, &mut part).is_some_and(|result| result.is_err()));
+        assert!(read_strided_at(&scattered, 0, &mut part).is_none());
     }
 
     #[test]

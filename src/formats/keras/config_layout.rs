@@ -5,6 +5,7 @@
 use super::catalogue::DatasetReader;
 use super::{Described, config, parse_document};
 use crate::formats::Probe;
+use crate::formats::places::Places;
 use crate::model::{CheckpointParts, LayerInfo, Problem, ReadError, Value};
 use crate::raw::limits;
 
@@ -54,6 +55,6 @@ pub(super) fn open(probe: &Probe) -> Result<CheckpointParts, ReadError> {
         problems: described.problems,
         file_bytes: source.len(),
         counts_known,
-        reader: Box::new(DatasetReader { datasets: Vec::new(), order: Vec::new() }),
+        reader: Box::new(DatasetReader { datasets: Vec::new(), order: Places::default() }),
     })
 }

@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 
 use super::rebuild::Rebuilt;
 use super::storage::{Place, Storage, swap_unit};
+use crate::formats::places::Places;
 use crate::model::{
     Dtype, Problem, Progress, ReadError, Severity, Shape, TensorId, TensorInfo, TensorReader, TensorRole,
 };
-use crate::raw::{ByteSource, Strided, limits, read_strided};
+use crate::raw::{ByteSource, Strided, limits, read_strided, read_strided_at};
 
 /// What a tensor is called and what it is for.
 #[derive(Debug, Clone)]
@@ -34,7 +35,7 @@ pub struct Catalogue {
     pub tensors: Vec<TensorInfo>,
     /// What is wrong with them.
     pub problems: Vec<Problem>,
-    values: Vec<Values>,
+    values: Places<Values>,
     ties: HashMap<(usize, u64, u64, u64, u32), TensorId>,
     /// Per storage: the tensor that counts its bytes, and the end of the last element that any tensor uses.
     used: HashMap<usize, (TensorId, u64)>,
@@ -48,7 +49,20 @@ struct Values {
     strides: Option<Box<[u64]>>,
     item_bytes: u32,
     swap_unit: u32,
-    fault: Option<Box<str>>,
+}
+
+impl Values {
+    /// The elements, which lie in `source`.
+    fn array(&self, source: ByteSource) -> Strided {
+        Strided {
+            source,
+            offset: self.offset,
+            shape: self.shape.clone(),
+            strides: self.strides.clone(),
+            item_bytes: self.item_bytes,
+            swap_unit: self.swap_unit,
+        }
+    }
 }
 
 impl Catalogue {
@@ -136,14 +150,16 @@ impl Catalogue {
                 info.role = TensorRole::Unknown;
             }
         }
-        self.values.push(Values {
-            storage: made.storage,
-            offset,
-            shape: made.shape,
-            strides: made.strides,
-            item_bytes,
-            swap_unit: unit,
-            fault: fault.map(Into::into),
+        self.values.push(match fault {
+            Some(fault) => Err(fault),
+            None => Ok(Values {
+                storage: made.storage,
+                offset,
+                shape: made.shape,
+                strides: made.strides,
+                item_bytes,
+                swap_unit: unit,
+            }),
         });
         self.tensors.push(info);
         Some(id)
@@ -227,7 +243,7 @@ fn last_byte(shape: &Shape, strides: Option<&[u64]>, offset: u64, item_bytes: u3
 
 /// Reads values of a PyTorch file's tensors.
 pub struct TorchReader {
-    values: Vec<Values>,
+    values: Places<Values>,
     storages: Vec<Storage>,
 }
 
@@ -247,12 +263,7 @@ impl TensorReader for TorchReader {
         progress: &Progress,
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let Some(values) = self.values.get(id.index()) else {
-            return Err(ReadError::unsupported("no such tensor"));
-        };
-        if let Some(fault) = &values.fault {
-            return Err(ReadError::unsupported(fault.to_string()));
-        }
+        let values = self.values.get(id)?;
         if values.shape.elements() == 0 {
             return Ok(());
         }
@@ -260,16 +271,14 @@ impl TensorReader for TorchReader {
             Some(index) => self.storage(index)?,
             None => return Err(ReadError::unsupported("the tensor has no values")),
         };
-        source.check_unchanged()?;
-        let array = Strided {
-            source,
-            offset: values.offset,
-            shape: values.shape.clone(),
-            strides: values.strides.clone(),
-            item_bytes: values.item_bytes,
-            swap_unit: values.swap_unit,
-        };
-        read_strided(&array, progress, sink)
+        read_strided(&values.array(source), progress, sink)
+    }
+
+    fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        let values = self.values.get(id).ok()?;
+        // A compressed member would be inflated whole for each request.
+        let Place::Range(source) = &self.storages.get(values.storage?)?.place else { return None };
+        read_strided_at(&values.array(source.clone()), offset, buffer)
     }
 }
 

@@ -36,8 +36,7 @@ impl Walk<'_> {
         if !matches!(section, Section::Ema | Section::Optimizer) {
             self.found_model = true;
         }
-        let config = self.one(id, section, &Place { base, stored });
-        let fields = if let Value::Map(entries) = config { entries } else { Vec::new() };
+        let fields = self.one(id, section, &Place { base, stored });
         Some(Found::Value(Value::Object { class, fields }))
     }
 
@@ -49,8 +48,8 @@ impl Walk<'_> {
             || view.class(id).is_some_and(|class| class.starts_with("__torch__."))
     }
 
-    /// One module and those inside; gives its own settings.
-    fn one(&mut self, id: NodeId, section: Section, place: &Place) -> Value {
+    /// One module and those inside; gives its settings, and theirs under `_modules`.
+    fn one(&mut self, id: NodeId, section: Section, place: &Place) -> Vec<(String, Value)> {
         let view = self.rebuilder.view;
         let attributes = view.attributes(id).unwrap_or_default();
         let class = view.class(id);
@@ -101,6 +100,7 @@ impl Walk<'_> {
                 later.push((name, value));
             }
         }
+        let mut modules = Vec::new();
         for (key, child) in children {
             if self.is_none(child) {
                 continue;
@@ -110,9 +110,11 @@ impl Walk<'_> {
             let stored = join(&place.stored, &format!("{between}{key}"));
             if self.path.len() < limits::METADATA_DEPTH && self.is_module(child) && self.activate(child) {
                 self.path.push(key);
-                self.one(child, section, &Place { base: place.base, stored });
-                self.path.pop();
+                let settings = self.one(child, section, &Place { base: place.base, stored });
+                let key = self.path.pop().unwrap_or_default();
                 self.deactivate(child);
+                let class = view.class(child).unwrap_or_default();
+                modules.push((key, Value::Object { class, fields: settings }));
             }
         }
         // Other attributes come last, so that the tensors of the state_dict are first of those that share a storage.
@@ -133,9 +135,12 @@ impl Walk<'_> {
                 config.push((name, value));
             }
         }
-        let config = Value::Map(config);
         if let Some(layer) = self.layers.get_mut(index) {
-            layer.config = config.clone();
+            layer.config = Value::Map(config.clone());
+        }
+        // A script's settings are attributes of its own code, which its layers show already.
+        if !is_script && !modules.is_empty() {
+            config.push(("_modules".to_owned(), Value::Map(modules)));
         }
         config
     }

@@ -35,7 +35,11 @@ pub(super) struct ChunkedValues {
 impl ChunkedValues {
     /// Bytes that the chunks take in the file.
     pub fn stored_bytes(&self) -> u64 {
-        self.chunks.found.values().fold(0u64, |sum, chunk| sum.saturating_add(chunk.size)).min(self.source.len())
+        self.chunks
+            .found
+            .values()
+            .fold(0u64, |sum, chunk| sum.saturating_add(chunk.size))
+            .min(self.source.len())
     }
 
     /// Passes the values to `sink` as they are stored, in whole elements.
@@ -212,7 +216,10 @@ mod tests {
 
     #[test]
     fn lzf_repeats_what_came_before() {
-        assert_eq!(inflated_lzf(&[1, 7, 8, 0x20, 1, 0xe0, 1, 0], 100).as_deref(), Some(&[7, 8, 7, 8, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7][..]));
+        assert_eq!(
+            inflated_lzf(&[1, 7, 8, 0x20, 1, 0xe0, 1, 0], 100).as_deref(),
+            Some(&[7, 8, 7, 8, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7][..])
+        );
         assert_eq!(inflated_lzf(&[0x20, 9], 100), None);
         assert_eq!(inflated_lzf(&[0, 1, 0xe0, 255, 0], 100), None);
     }

@@ -8,7 +8,7 @@ use super::chunk_values::ChunkedValues;
 use super::header::Widths;
 use super::{attributes, chunk_tree, chunk_values};
 use crate::model::{Dtype, Progress, ReadError, Shape, Value};
-use crate::raw::{ByteSource, Strided, limits, read_strided};
+use crate::raw::{ByteSource, Strided, limits, read_strided, read_strided_at};
 
 /// A dataset, its header read and its values not.
 #[derive(Debug)]
@@ -212,15 +212,7 @@ impl Dataset {
         match &self.storage {
             Storage::Refused => Err(ReadError::unsupported("its values are not read")),
             Storage::Range { source, offset } => {
-                let array = Strided {
-                    source: source.clone(),
-                    offset: *offset,
-                    shape: self.shape.clone(),
-                    strides: None,
-                    item_bytes: self.dtype.bits() / 8,
-                    swap_unit: self.swap_unit,
-                };
-                read_strided(&array, progress, sink)
+                read_strided(&self.contiguous(source, *offset), progress, sink)
             }
             Storage::Chunks(values) => {
                 self.check_size(values.source.len())?;
@@ -247,6 +239,27 @@ impl Dataset {
         let total = self.shape.elements().saturating_mul(u64::from(self.dtype.bits() / 8));
         let limit = limits::HDF5_DATASET_BYTES.max(source_len.saturating_mul(EXPANSION));
         if total > limit { Err(self.over_limit(total, limit)) } else { Ok(()) }
+    }
+
+    /// Fills `buffer` with the values from byte `offset` on; `None` unless they lie in the file as they are.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        match &self.storage {
+            Storage::Range { source, offset: start } if self.dtype.bits() > 0 => {
+                read_strided_at(&self.contiguous(source, *start), offset, buffer)
+            }
+            _ => None,
+        }
+    }
+
+    fn contiguous(&self, source: &ByteSource, offset: u64) -> Strided {
+        Strided {
+            source: source.clone(),
+            offset,
+            shape: self.shape.clone(),
+            strides: None,
+            item_bytes: self.dtype.bits() / 8,
+            swap_unit: self.swap_unit,
+        }
     }
 
     /// Reads rows (indices of the first dimension) a window at a time, so that memory does not grow with the dataset.

@@ -14,6 +14,9 @@
 //! not read but kept as ranges of the source.
 
 mod graph;
+mod memo;
+mod opcodes;
+mod operands;
 mod vm;
 mod window;
 
