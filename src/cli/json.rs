@@ -6,6 +6,7 @@ use std::cell::RefCell;
 
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
+use super::inspect::tensors_with_errors;
 use super::measure::{Measured, Measurement, Wanted, measure};
 use crate::analysis::summary::LayerTable;
 use crate::analysis::{Distinct, PartStatistics, Quantiles};
@@ -388,11 +389,12 @@ impl Serialize for Problems<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let checkpoint = self.0.checkpoint;
         let unreadable = self.0.unreadable.try_borrow().map_err(S::Error::custom)?;
+        let told = tensors_with_errors(checkpoint);
         serializer.collect_seq(
             checkpoint
                 .problems()
                 .iter()
-                .chain(unreadable.iter())
+                .chain(unreadable.iter().filter(|problem| !told.contains(&problem.tensor)))
                 .map(|problem| OneProblem { checkpoint, problem }),
         )
     }
