@@ -1,4 +1,7 @@
 //! Pure: values in, numbers out. No files, no logging.
+//!
+//! Passes over whole tensors read through [`crate::model::Checkpoint`] and stop through [`crate::model::Progress`]:
+//! the command line and the window run the same ones.
 
 mod builder;
 pub mod codes;

@@ -408,7 +408,7 @@ fn item_parts(source: &ByteSource, progress: &Progress) -> Result<CheckpointPart
     if source.read_up_to("a value", 0, 4)?.starts_with(b"PK\x03\x04") {
         let archive = ZipArchive::open(source)?;
         let zip = zip_layout::open(&archive, progress)?;
-        return Ok(catalogue_of(&zip.view, &zip.storages(&archive), "pytorch-zip", zip.problems, source));
+        return Ok(catalogue_of(&zip.view, &zip.storages, "pytorch-zip", zip.problems, source));
     }
     let view = View::new(pickle::parse(source, 0, progress)?, source.clone());
     Ok(catalogue_of(&view, &NoStorages, "pytorch-pickle", Vec::new(), source))

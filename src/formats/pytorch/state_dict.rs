@@ -10,7 +10,8 @@ use std::collections::HashSet;
 use super::catalogue::{Catalogue, Naming};
 use super::metadata::{key_text, simple};
 use super::names::Known;
-use super::rebuild::{Declared, Rebuilder, Rebuilt};
+use super::rebuild::{Declared, Part, Rebuilder, Rebuilt};
+use super::script_code::ScriptCode;
 pub use super::sections::Section;
 use super::sections::{is_model_word, is_parameter_name};
 use crate::formats::containers::pickle::{Node, NodeId};
@@ -40,10 +41,14 @@ pub struct Walk<'a> {
     pub layers: Vec<LayerInfo>,
     /// Whether a part was found that is clearly a model's.
     pub found_model: bool,
+    /// Classes of TorchScript; empty for other files.
+    pub code: ScriptCode,
     /// Buffers of the model, where the file lists them, as `DeepSpeed` does under `buffer_names`.
     buffer_names: Option<HashSet<String>>,
     /// The keys that lead to the current node.
     pub(super) path: Vec<String>,
+    /// How many of them lead to the root.
+    root_depth: usize,
     active: HashSet<NodeId>,
     seen: HashSet<NodeId>,
     values: usize,
@@ -52,10 +57,12 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Over the root of the rebuilder's pickle.
-    pub fn new(rebuilder: Rebuilder<'a>) -> Self {
+    /// Over the rebuilder's pickle.
+    pub fn new(rebuilder: Rebuilder<'a>, code: ScriptCode) -> Self {
         Self {
             rebuilder,
+            code,
+            root_depth: 0,
             catalogue: Catalogue::default(),
             layers: Vec::new(),
             found_model: false,
@@ -69,10 +76,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Walks everything; gives the metadata.
-    pub fn run(&mut self) -> Value {
-        let root = self.rebuilder.view.root;
-        match self.find(root, Section::Outer) {
+    /// Walks everything under `root`, whose tensors' names begin with `prefix`; gives the metadata.
+    pub fn run(&mut self, root: NodeId, prefix: &[String], section: Section) -> Value {
+        self.path = prefix.to_vec();
+        self.root_depth = prefix.len();
+        match self.find(root, section) {
             Found::Value(value) => value,
             Found::Tensor(_) | Found::Tensors => Value::empty(),
         }
@@ -91,13 +99,16 @@ impl<'a> Walk<'a> {
                 return Found::Value(Value::Elided("the same as an earlier value"));
             }
         }
-        if view.is_tensor(id)
-            && let Some(made) = self.rebuilder.tensor(id)
-        {
-            return self.tensor(made, section);
-        }
-        if let Some(value) = simple(view, id) {
-            return Found::Value(value);
+        let made = self.rebuilder.tensor(id);
+        match made {
+            // One with attributes is a container too: they can hold tensors, and the tensor itself.
+            Some(ref made) if made.attributes.is_some() => {}
+            Some(made) => return self.tensor(made, section),
+            None => {
+                if let Some(value) = simple(view, id) {
+                    return Found::Value(value);
+                }
+            }
         }
         if self.path.len() >= limits::METADATA_DEPTH {
             return Found::Value(Value::Elided("nested too deeply"));
@@ -107,7 +118,10 @@ impl<'a> Walk<'a> {
         }
         let repeats = !self.seen.insert(id);
         self.repeating += u32::from(repeats);
-        let found = self.container(id, section);
+        let found = match made {
+            Some(made) => self.tensor(made, section),
+            None => self.container(id, section),
+        };
         self.repeating -= u32::from(repeats);
         self.active.remove(&id);
         found
@@ -116,7 +130,8 @@ impl<'a> Walk<'a> {
     fn container(&mut self, id: NodeId, section: Section) -> Found {
         let view = self.rebuilder.view;
         if let Some(entries) = view.mapping(id) {
-            return self.dictionary(&entries, section);
+            let found = self.dictionary(&entries, section);
+            return self.with_attributes(id, found);
         }
         if let Some(items) = view.sequence(id) {
             return self.list(&items, section);
@@ -125,6 +140,25 @@ impl<'a> Walk<'a> {
             return found;
         }
         Found::Value(self.object(id, section))
+    }
+
+    /// Adds the attributes of a dictionary of a foreign class to what its entries came to.
+    fn with_attributes(&mut self, id: NodeId, found: Found) -> Found {
+        let view = self.rebuilder.view;
+        // Those of `OrderedDict` are torch's bookkeeping (`_metadata`).
+        let is_foreign = view.call(id).is_some_and(|(_, known)| *known != Known::Mapping);
+        let attributes = view.attributes(id).filter(|_| is_foreign).unwrap_or_default();
+        if attributes.is_empty() {
+            return found;
+        }
+        let mut fields = match found {
+            Found::Value(Value::Map(fields)) => fields,
+            _ => Vec::new(),
+        };
+        for (key, value) in attributes {
+            self.field(key_text(view, key), value, Section::Other, &mut fields);
+        }
+        Found::Value(Value::Object { class: view.class(id).unwrap_or_default(), fields })
     }
 
     fn dictionary(&mut self, entries: &[(NodeId, NodeId)], section: Section) -> Found {
@@ -209,11 +243,9 @@ impl<'a> Walk<'a> {
         }
         if !call.items.is_empty() {
             let items = call.items.clone();
-            self.path.push("items".to_owned());
             if let Found::Value(value) = self.list(&items, section) {
                 fields.push(("items".to_owned(), value));
             }
-            self.path.pop();
         }
         Value::Object { class, fields }
     }
@@ -252,7 +284,7 @@ impl<'a> Walk<'a> {
                 let is_state_dict =
                     tensors > 0 && tensors * 2 >= all || named_model && all > 0 && tensors + nested == all;
                 let expected = named_model
-                    || self.path.is_empty()
+                    || self.path.len() == self.root_depth
                     || entries.iter().any(|(key, _)| view.graph.text(*key).is_some_and(is_parameter_name));
                 if is_state_dict && expected {
                     self.found_model = true;
@@ -347,9 +379,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Adds a tensor and its parts to the catalogue.
+    /// Adds a tensor, its parts and what its attributes hold to the catalogue. The current path must be the tensor's.
     pub(super) fn add(&mut self, mut made: Rebuilt, naming: Naming) -> Found {
         let parts = std::mem::take(&mut made.parts);
+        let attributes = made.attributes.take();
         let around = naming.clone();
         let Some(id) = self.catalogue.add(made, naming, &self.rebuilder.storages) else {
             if self.catalogue.problems.last().is_none_or(|problem| problem.code != "too-many") {
@@ -358,8 +391,12 @@ impl<'a> Walk<'a> {
             }
             return Found::Value(Value::Elided("more tensors than are kept"));
         };
-        for (part, node) in parts {
-            if let Some(mut made) = self.rebuilder.tensor(node) {
+        for (part, made) in parts {
+            let made = match made {
+                Part::Node(node) => self.rebuilder.tensor(node),
+                Part::Made(made) => Some(*made),
+            };
+            if let Some(mut made) = made {
                 made.parts.clear();
                 let mut naming = around.clone();
                 naming.name =
@@ -371,7 +408,25 @@ impl<'a> Walk<'a> {
                 self.catalogue.add(made, naming, &self.rebuilder.storages);
             }
         }
-        Found::Tensor(id)
+        let Some((class, state)) = attributes else { return Found::Tensor(id) };
+        let mut fields = vec![("tensor".to_owned(), Value::Tensor(id))];
+        match self.rebuilder.view.state(state) {
+            Some(entries) => {
+                for (key, value) in entries {
+                    if !self.is_none(value) {
+                        let key = key_text(self.rebuilder.view, key);
+                        self.field(key, value, Section::Other, &mut fields);
+                    }
+                }
+            }
+            None if self.is_none(state) => {}
+            None => self.field("state".to_owned(), state, Section::Other, &mut fields),
+        }
+        if fields.len() == 1 {
+            return Found::Tensor(id);
+        }
+        let class = if class.is_empty() { "torch.nn.parameter.Parameter".to_owned() } else { class };
+        Found::Value(Value::Object { class, fields })
     }
 
     /// Whether a node is a plain `None`.
