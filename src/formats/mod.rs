@@ -29,6 +29,11 @@ pub trait Format: Sync {
     fn detect(&self, probe: &Probe) -> bool;
     /// Reads the catalogue.
     fn open(&self, probe: &Probe, progress: &Progress) -> Result<CheckpointParts, ReadError>;
+    /// The series of checkpoints that the probed folder holds, the oldest first; `open` shows the newest. Empty: no series.
+    fn siblings(&self, probe: &Probe) -> Vec<PathBuf> {
+        let _ = probe;
+        Vec::new()
+    }
 }
 
 /// Every format, in no significant order.
@@ -88,5 +93,5 @@ pub fn open(path: &Path, progress: &Progress) -> Result<Checkpoint, OpenError> {
         source,
         path: path.to_owned(),
     })?;
-    Ok(Checkpoint::new(path, parts))
+    Ok(Checkpoint::new(path, parts).with_siblings(format.siblings(&probe)))
 }

@@ -97,6 +97,7 @@ impl Catalogue {
             role: naming.role,
             trainable: naming.trainable,
             tied_to: None,
+            slot_of: None,
             stored_bytes: 0,
             offset: None,
         };
