@@ -51,7 +51,7 @@ impl StatisticsBuilder {
     pub fn push(&mut self, bytes: &[u8]) {
         match &mut self.content {
             Content::Counted(count) => {
-                *count += (bytes.len() as u64 * 8).checked_div(u64::from(self.dtype.bits())).unwrap_or(0);
+                *count += self.dtype.elements_in(bytes.len() as u64);
             }
             Content::Codes(table) => codes::count(&self.dtype, bytes, table),
             Content::Values(values) if self.dtype == Dtype::Float32 => values.push_f32(bytes),

@@ -1,8 +1,12 @@
 //! Pure: values in, numbers out. No files, no logging.
+//!
+//! Passes over whole tensors read through [`crate::model::Checkpoint`] and stop through [`crate::model::Progress`]:
+//! the command line and the window run the same ones.
 
 mod builder;
 pub mod codes;
 mod complex;
+pub mod diff;
 pub mod element;
 pub mod health;
 pub mod histogram;
@@ -10,6 +14,7 @@ mod kernels;
 mod key_table;
 mod moments;
 pub mod norms;
+pub mod pairing;
 pub mod scan;
 pub mod slice;
 pub mod spectrum;

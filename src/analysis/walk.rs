@@ -100,7 +100,7 @@ impl Group {
         let bytes = dtype.group_bytes().max(1) as u64;
         let elements = match dtype {
             Dtype::Float4E2m1fnX2 => 2,
-            _ => bytes * 8 / u64::from(dtype.bits().max(1)),
+            _ => dtype.elements_in(bytes),
         };
         Self { elements: elements.max(1), bytes }
     }

@@ -310,7 +310,7 @@ impl Serialize for Series<'_> {
 fn series<E>(
     value: &Value,
     path: &mut String,
-    found: &mut dyn FnMut(&str, &[Value]) -> Result<(), E>,
+    found: &mut impl FnMut(&str, &[Value]) -> Result<(), E>,
 ) -> Result<(), E> {
     match value {
         Value::List(items) if items.len() > 1 && items.iter().all(|item| number(item).is_some()) => {

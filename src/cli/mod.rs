@@ -4,6 +4,7 @@
 //! messages to standard error, one line each. Everything that stands in a file is escaped before it
 //! reaches the terminal.
 
+mod diff;
 mod inspect;
 mod json;
 mod measure;
@@ -73,6 +74,8 @@ pub enum Command {
     Inspect(inspect::Options),
     /// Print the layer table: layer, output shape, parameters
     Summary(summary::Options),
+    /// Print what differs between two checkpoints; exit status 1 when a tensor does
+    Diff(diff::Options),
 }
 
 /// Reads the arguments, the program's name first. Errors, `--help` and `--version` are printed here.
@@ -111,6 +114,7 @@ pub fn run(command: &Command) -> Exit {
     let result = match command {
         Command::Inspect(options) => inspect::run(options, &mut out),
         Command::Summary(options) => summary::run(options, &mut out),
+        Command::Diff(options) => diff::run(options, &mut out),
     };
     let result = result.and_then(|exit| Ok(out.flush().map(|()| exit)?));
     match result {

@@ -3,13 +3,16 @@
 //! [`open`] is the only way in. A file is recognised by its bytes; once a format claims it, that format's error is the answer.
 
 pub mod containers;
+pub mod gguf;
 pub mod keras;
 pub mod numpy;
+pub mod onnx;
 mod places;
 pub mod probe;
 pub mod pytorch;
 pub mod recognise;
 pub mod safetensors;
+mod shard_index;
 pub mod tensorflow;
 
 use std::path::{Path, PathBuf};
@@ -37,8 +40,15 @@ pub trait Format: Sync {
 }
 
 /// Every format, in no significant order.
-pub static FORMATS: &[&dyn Format] =
-    &[&safetensors::Safetensors, &pytorch::PyTorch, &keras::Keras, &tensorflow::TensorFlow, &numpy::Numpy];
+pub static FORMATS: &[&dyn Format] = &[
+    &safetensors::Safetensors,
+    &pytorch::PyTorch,
+    &keras::Keras,
+    &tensorflow::TensorFlow,
+    &numpy::Numpy,
+    &gguf::Gguf,
+    &onnx::Onnx,
+];
 
 /// Why a path could not be opened. The text is one line with the path last.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@
 //! The reference library refuses a whole file for one unknown dtype, a gap or an overlap; this reader shows
 //! what can be shown and names the rest. It reads no tensor values when opening.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -17,6 +17,7 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::places::Places;
+use super::shard_index::{self, Shard, ShardIndex, index_in_folder};
 use super::{Format, Probe};
 use crate::model::role::is_known_buffer;
 use crate::model::{
@@ -38,11 +39,13 @@ impl Format for Safetensors {
     }
 
     fn detect(&self, probe: &Probe) -> bool {
-        is_file(probe.head()) || is_index(probe) || index_in_folder(probe).is_some()
+        is_file(probe.head())
+            || shard_index::is_index(probe, INDEX_ENDING, &[".safetensors"])
+            || index_in_folder(probe, INDEX_ENDING).is_some()
     }
 
     fn open(&self, probe: &Probe, progress: &Progress) -> Result<CheckpointParts, ReadError> {
-        if let Some(name) = index_in_folder(probe) {
+        if let Some(name) = index_in_folder(probe, INDEX_ENDING) {
             let path = probe.path().join(name);
             let source = ByteSource::open(&path)?;
             return open_sharded(&path, &source, progress);
@@ -59,24 +62,8 @@ fn is_file(head: &[u8]) -> bool {
     (2..=limits::SAFETENSORS_HEADER_BYTES).contains(&length) && rest.first() == Some(&b'{')
 }
 
-/// A JSON object with a `weight_map` whose values end in `.safetensors`.
-fn is_index(probe: &Probe) -> bool {
-    let head = probe.head();
-    let contains = |needle: &[u8]| head.windows(needle.len()).any(|window| window == needle);
-    head.trim_ascii_start().starts_with(b"{") && contains(b"\"weight_map\"") && {
-        // The first shard's name may stand behind a long `metadata` object; the file's name then decides.
-        contains(b".safetensors\"") || probe.file_name().ends_with(".safetensors.index.json")
-    }
-}
-
-/// The index of a folder that holds exactly one.
-fn index_in_folder(probe: &Probe) -> Option<&str> {
-    let mut found = probe.folder()?.iter().filter(|name| name.ends_with(".safetensors.index.json"));
-    match (found.next(), found.next()) {
-        (Some(name), None) => Some(name),
-        _ => None,
-    }
-}
+/// How the indices of sets end; a folder is opened by the one that it holds.
+const INDEX_ENDING: &str = ".safetensors.index.json";
 
 /// Where the bytes of one tensor are.
 struct Place {
@@ -397,43 +384,18 @@ fn open_file(source: &ByteSource) -> Result<CheckpointParts, ReadError> {
     })
 }
 
-/// A set is exactly the files that `weight_map` names; folders hold duplicates under other names.
 fn open_sharded(path: &Path, source: &ByteSource, progress: &Progress) -> Result<CheckpointParts, ReadError> {
-    let bytes = source.read_all("the index", limits::SAFETENSORS_HEADER_BYTES)?;
-    let malformed = |reason: String| ReadError::malformed("the index", 0, reason);
-    let mut index: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
-    let Some(serde_json::Value::Object(weight_map)) =
-        index.get_mut("weight_map").map(serde_json::Value::take)
-    else {
-        return Err(malformed("its weight_map is not an object".to_owned()));
-    };
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let index = ShardIndex::read(source)?;
     let mut problems = Vec::new();
-    let mut shards: Vec<(String, Vec<String>)> = Vec::new();
-    let mut shard_of: HashMap<String, usize> = HashMap::new();
-    for (name, file) in weight_map {
-        let serde_json::Value::String(file) = file else {
-            return Err(malformed(format!("weight_map gives {name:?} a file that is not text")));
-        };
-        let index = *shard_of.entry(file.clone()).or_insert_with(|| {
-            shards.push((file, Vec::new()));
-            shards.len() - 1
-        });
-        if let Some((_, names)) = shards.get_mut(index) {
-            names.push(name);
-        }
-    }
     let mut reader = Reader::default();
     let mut tensors = Vec::new();
     let mut framework_seen = None;
     let mut file_bytes = source.len();
-    for (file, names) in &shards {
+    for shard in &index.shards {
         progress.advance(0)?;
-        let opened = open_shard(folder, file);
-        let found = match opened {
+        let found = match open_shard(path, shard) {
             Ok((source, header)) => {
-                let wanted: std::collections::HashSet<&str> = names.iter().map(String::as_str).collect();
+                let wanted: HashSet<&str> = shard.names.iter().map(String::as_str).collect();
                 let first = tensors.len();
                 file_bytes += source.len();
                 reader.sources.push(source);
@@ -450,22 +412,12 @@ fn open_sharded(path: &Path, source: &ByteSource, progress: &Progress) -> Result
                 tensors.iter().skip(first).map(|tensor| tensor.name.clone()).collect()
             }
             Err(error) => {
-                let message = format!("shard {file:?} cannot be read: {error}");
-                problems.push(Problem::error("missing-shard", message));
-                std::collections::HashSet::new()
+                problems.push(shard.unreadable(&error));
+                HashSet::new()
             }
         };
-        for name in names.iter().filter(|name| !found.contains(*name)) {
-            let id = TensorId(tensors.len() as u32);
-            let fault =
-                format!("{name:?} is not to be had: shard {file:?} does not hold it or cannot be read");
-            problems.push(Problem::error("missing-tensor", fault.clone()).on(id));
-            tensors.push(TensorInfo::new(
-                name.clone(),
-                Dtype::Other("unknown".into(), 0),
-                Shape::from(vec![0]),
-                0,
-            ));
+        for name in shard.names.iter().filter(|name| !found.contains(*name)) {
+            let fault = shard.add_missing(name, &mut tensors, &mut problems);
             reader.places.push(Err(fault));
         }
     }
@@ -476,21 +428,15 @@ fn open_sharded(path: &Path, source: &ByteSource, progress: &Progress) -> Result
         counts_known: complete && !tensors.is_empty(),
         tensors,
         layers: Vec::new(),
-        metadata: Value::from_json(
-            index.get_mut("metadata").map(serde_json::Value::take).unwrap_or_default(),
-        ),
+        metadata: index.metadata,
         problems,
         file_bytes,
         reader: Box::new(reader),
     })
 }
 
-fn open_shard(folder: &Path, file: &str) -> Result<(ByteSource, Header), ReadError> {
-    // An index can name any path; only files beside it belong to the set.
-    if file.contains(['/', '\\']) || file == ".." || file.is_empty() {
-        return Err(ReadError::unsupported("the index names a file outside its folder, which is not opened"));
-    }
-    let source = ByteSource::open(&folder.join(file))?;
+fn open_shard(index: &Path, shard: &Shard) -> Result<(ByteSource, Header), ReadError> {
+    let source = ByteSource::open(&shard.beside(index)?)?;
     let header = read_header(&source)?;
     Ok((source, header))
 }

@@ -4,6 +4,7 @@
 //! panic into a failed job is the thread's loop here. What each job does is in [`run`].
 
 pub mod cache;
+pub mod compare;
 pub mod loadable;
 pub mod request;
 pub mod run;

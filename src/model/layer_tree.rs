@@ -66,6 +66,9 @@ impl LayerTree {
             tree.tensor_parents.push(node);
             tree.add_totals(node, tensor);
         }
+        if tensors.is_empty() {
+            tree.add_layers(&mut known, layers);
+        }
         for (index, layer) in layers.iter().enumerate() {
             let mut node = NodeId(0);
             let mut found = true;
@@ -104,6 +107,25 @@ impl LayerTree {
         self.nodes[parent.0 as usize].children.push(id);
         known.insert((parent, name.to_owned()), id);
         id
+    }
+
+    /// A file that describes its layers and holds no tensors still has a tree.
+    fn add_layers(&mut self, known: &mut HashMap<(NodeId, String), NodeId>, layers: &[LayerInfo]) {
+        for layer in layers {
+            let mut node = NodeId(0);
+            for part in segments(&layer.segments) {
+                node = self.child(known, node, part);
+            }
+            if let Some(count) = layer.configured {
+                let entry = &mut self.nodes[node.0 as usize];
+                (entry.parameters, entry.trainable) = (count.parameters, count.trainable);
+                if layer.segments.len() == 1 {
+                    let root = &mut self.nodes[0];
+                    root.parameters = root.parameters.saturating_add(count.parameters);
+                    root.trainable = root.trainable.saturating_add(count.trainable);
+                }
+            }
+        }
     }
 
     fn add_totals(&mut self, mut node: NodeId, tensor: &TensorInfo) {

@@ -74,6 +74,34 @@ impl Value {
         }
     }
 
+    /// As JSON. What JSON lacks is text (`"NaN"`, `"Infinity"`, `"-Infinity"`) or an object that says what it is
+    /// (`{"__tensor__": name}`, `{"__bytes__": length}`, `{"__elided__": reason}`).
+    pub fn to_json(&self, name_of: &dyn Fn(TensorId) -> String) -> serde_json::Value {
+        let entries = |entries: &[(String, Value)]| -> serde_json::Map<String, serde_json::Value> {
+            entries.iter().map(|(key, value)| (key.clone(), value.to_json(name_of))).collect()
+        };
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(flag) => (*flag).into(),
+            Self::Int(int) => (*int).into(),
+            Self::BigInt(digits) => digits.parse::<u64>().map_or_else(|_| digits.clone().into(), Into::into),
+            Self::Float(float) if float.is_finite() => (*float).into(),
+            Self::Float(float) if float.is_nan() => "NaN".into(),
+            Self::Float(float) => if *float > 0.0 { "Infinity" } else { "-Infinity" }.into(),
+            Self::Text(text) => text.clone().into(),
+            Self::Bytes { len, .. } => serde_json::json!({ "__bytes__": len }),
+            Self::List(items) => items.iter().map(|item| item.to_json(name_of)).collect(),
+            Self::Map(map) => entries(map).into(),
+            Self::Tensor(id) => serde_json::json!({ "__tensor__": name_of(*id) }),
+            Self::Object { class, fields } => {
+                let mut map = entries(fields);
+                map.insert("__class__".to_owned(), class.clone().into());
+                map.into()
+            }
+            Self::Elided(reason) => serde_json::json!({ "__elided__": reason }),
+        }
+    }
+
     /// From parsed JSON, which `serde_json` bounds in depth.
     pub fn from_json(json: serde_json::Value) -> Self {
         match json {

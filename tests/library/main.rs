@@ -4,6 +4,7 @@
 
 mod bounded;
 mod fixtures;
+mod keras_layers;
 mod not_checkpoints;
 mod parity;
 mod robustness;

@@ -59,7 +59,7 @@ pub fn formats() -> Vec<String> {
     let mut names: Vec<String> = folders
         .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name != "generate" && name != "not_checkpoints")
+        .filter(|name| !["generate", "keras_layers", "not_checkpoints", "parity"].contains(&name.as_str()))
         .collect();
     names.sort();
     names

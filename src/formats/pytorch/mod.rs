@@ -9,12 +9,17 @@
 //! Nothing that a pickle names is ever called; see [`super::containers::pickle`].
 
 mod catalogue;
+mod chunked;
+mod distributed;
+mod joined;
 mod legacy_layout;
 mod metadata;
 mod module_tree;
 mod names;
 mod numpy;
 mod rebuild;
+mod sections;
+mod sharded;
 mod state_dict;
 mod storage;
 mod view;
@@ -42,6 +47,9 @@ impl Format for PyTorch {
     }
 
     fn detect(&self, probe: &Probe) -> bool {
+        if is_set(probe) {
+            return true;
+        }
         match probe.zip() {
             Some(Ok(archive)) => zip_layout::detect(archive),
             Some(Err(_)) => begins_like_an_archive(probe.head()),
@@ -50,6 +58,12 @@ impl Format for PyTorch {
     }
 
     fn open(&self, probe: &Probe, progress: &Progress) -> Result<CheckpointParts, ReadError> {
+        if sharded::detect(probe) {
+            return sharded::open(probe, progress);
+        }
+        if distributed::detect(probe) {
+            return distributed::open(probe, progress);
+        }
         let source = probe.source().ok_or_else(|| ReadError::unsupported("not a file"))?;
         match probe.zip() {
             Some(Ok(archive)) => {
@@ -83,6 +97,11 @@ impl Format for PyTorch {
             }
         }
     }
+}
+
+/// Whether it stands for a checkpoint of several files.
+fn is_set(probe: &Probe) -> bool {
+    sharded::detect(probe) || distributed::detect(probe)
 }
 
 fn catalogue_of(

@@ -11,27 +11,11 @@ use super::catalogue::{Catalogue, Naming, role_by_name};
 use super::metadata::{key_text, simple};
 use super::names::Known;
 use super::rebuild::{Declared, Rebuilder, Rebuilt};
+pub use super::sections::Section;
+use super::sections::{is_model_word, is_parameter_name};
 use crate::formats::containers::pickle::{Node, NodeId};
 use crate::model::{LayerInfo, Problem, TensorId, TensorRole, Value};
 use crate::raw::limits;
-
-/// What a part of a checkpoint is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Section {
-    /// Not decided yet: the outer dictionaries of a checkpoint.
-    Outer,
-    /// A model's tensors; `base` keys lead to its `state_dict`, once that is found.
-    Model {
-        /// Keys before those of the `state_dict`.
-        base: Option<usize>,
-    },
-    /// An averaged copy of a model's.
-    Ema,
-    /// Optimizer state.
-    Optimizer,
-    /// Beside the model.
-    Other,
-}
 
 /// What a node came to.
 pub enum Found {
@@ -276,36 +260,7 @@ impl<'a> Walk<'a> {
         if self.rebuilder.view.is_tensor(value) {
             return Section::Other;
         }
-        let words: Vec<&str> = key.split(|c: char| !c.is_ascii_alphanumeric()).collect();
-        let any =
-            |known: &[&str]| words.iter().any(|word| known.contains(&word.to_ascii_lowercase().as_str()));
-        if any(&["optimizer", "optimizers", "optim", "optimiser", "opt"]) {
-            Section::Optimizer
-        } else if any(&["ema", "swa", "averaged", "shadow"]) {
-            Section::Ema
-        } else if any(&[
-            "scheduler",
-            "schedulers",
-            "scaler",
-            "rng",
-            "random",
-            "callbacks",
-            "loops",
-            "metrics",
-            "history",
-            "args",
-            "hparams",
-            "config",
-            "hyper",
-            "loss",
-            "losses",
-        ]) {
-            Section::Other
-        } else if is_model_word(key) {
-            Section::Model { base: None }
-        } else {
-            Section::Outer
-        }
+        Section::of_key(key)
     }
 
     /// Names a tensor by the keys that lead to it.
@@ -384,39 +339,4 @@ impl<'a> Walk<'a> {
     pub(super) fn deactivate(&mut self, id: NodeId) {
         self.active.remove(&id);
     }
-}
-
-/// Keys under which training scripts store a model.
-fn is_model_word(key: &str) -> bool {
-    matches!(
-        key.to_ascii_lowercase().as_str(),
-        "state_dict"
-            | "model"
-            | "model_state_dict"
-            | "model_state"
-            | "model_dict"
-            | "modelstate"
-            | "module"
-            | "net"
-            | "network"
-            | "weights"
-            | "params"
-            | "parameters"
-            | "generator"
-            | "discriminator"
-            | "teacher"
-            | "student"
-            | "encoder"
-            | "decoder"
-            | "backbone"
-            | "net_state_dict"
-            | "network_state_dict"
-            | "model_weights"
-    ) || key.to_ascii_lowercase().ends_with("model_state_dict")
-}
-
-/// Whether a key looks like a parameter of a module: a dotted path or a usual last part.
-fn is_parameter_name(key: &str) -> bool {
-    let last = key.rsplit('.').next().unwrap_or(key);
-    matches!(last, "weight" | "bias" | "kernel" | "running_mean") || last.starts_with("weight_")
 }

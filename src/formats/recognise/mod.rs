@@ -111,7 +111,6 @@ const SIGNATURES: &[(usize, &[u8], &str)] = &[
     (0, b"Rar!\x1a\x07", "a RAR archive; unpack it and open what is inside"),
     (257, b"ustar", "a tar archive; unpack it and open what is inside"),
     (0, b"PK\x05\x06", "an empty zip archive"),
-    (0, b"GGUF", "a GGUF model (llama.cpp), which is not read yet"),
     (0, b"GGJT", "a GGML model of an old layout; convert it to GGUF with llama.cpp"),
     (0, b"lmgg", "a GGML model of an old layout; convert it to GGUF with llama.cpp"),
     (4, b"TFL3", "a TensorFlow Lite model, made for inference; open the checkpoint it was converted from"),
@@ -294,14 +293,13 @@ mod tests {
             bytes.extend([9; 40]);
             bytes
         };
-        let cases: [(&[u8], &str); 17] = [
+        let cases: [(&[u8], &str); 16] = [
             (b"", "empty"),
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "git lfs pull"),
             (b"\n<!DOCTYPE html><html>", "login"),
             (b"{\"architectures\": [\"Bert\"]}", "configuration"),
             (b"{\"cells\": [], \"nbformat\": 4}", "notebook"),
             (b"\x1f\x8b\x08 and so on", "unpack"),
-            (b"GGUF\x03\0\0\0", "GGUF"),
             (b"\x1c\0\0\0TFL3 and so on", "Lite"),
             (b"\x08\x0a\x12\x07pytorch\x1a\x032.1", "ONNX"),
             (b"import torch\nmodel = 1\n", "Python"),
