@@ -88,6 +88,7 @@ impl Serialize for Tensor<'_> {
         map.serialize_entry("role_evidence", &tensor.role_evidence.map(RoleEvidence::text))?;
         map.serialize_entry("trainable", &tensor.trainable)?;
         map.serialize_entry("tied_to", &tensor.tied_to.map(|first| &self.checkpoint.tensor(first).name))?;
+        map.serialize_entry("slot_of", &tensor.slot_of.map(|of| &self.checkpoint.tensor(of).name))?;
         if self.wanted.statistics {
             map.serialize_entry("stats", &self.measured.statistics.as_deref().map(Stats))?;
         }

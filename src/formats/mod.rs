@@ -33,6 +33,11 @@ pub trait Format: Sync {
     fn detect(&self, probe: &Probe) -> bool;
     /// Reads the catalogue.
     fn open(&self, probe: &Probe, progress: &Progress) -> Result<CheckpointParts, ReadError>;
+    /// The series of checkpoints that the probed folder holds, the oldest first; `open` shows the newest. Empty: no series.
+    fn siblings(&self, probe: &Probe) -> Vec<PathBuf> {
+        let _ = probe;
+        Vec::new()
+    }
 }
 
 /// Every format, in no significant order.
@@ -91,7 +96,7 @@ pub fn open(path: &Path, progress: &Progress) -> Result<Checkpoint, OpenError> {
     let failed = |format, source| OpenError::Failed { format, source, path: path.to_owned() };
     if let Some(format) = claimant(&probe) {
         let parts = format.open(&probe, progress).map_err(|source| failed(format.name(), source))?;
-        return Ok(Checkpoint::new(path, parts));
+        return Ok(Checkpoint::new(path, parts).with_siblings(format.siblings(&probe)));
     }
     match packed::inside(&probe, progress).map_err(|source| failed("an archive", source))? {
         Some(packed::Inside { probe: inner, format, notice }) => {

@@ -70,6 +70,8 @@ pub struct TensorInfo {
     pub trainable: Option<bool>,
     /// The first tensor that shares all its values' storage.
     pub tied_to: Option<TensorId>,
+    /// The variable whose optimizer state or average this is, where the file tells.
+    pub slot_of: Option<TensorId>,
     /// Bytes this tensor takes in the file; 0 for one that is tied to another. May be less than
     /// [`Self::bytes`] (compressed, expanded views).
     pub stored_bytes: u64,
@@ -92,6 +94,7 @@ impl TensorInfo {
             role_evidence: None,
             trainable: None,
             tied_to: None,
+            slot_of: None,
             stored_bytes,
             offset: None,
         }

@@ -71,6 +71,7 @@ impl Catalogue {
             role_evidence: None,
             trainable: naming.trainable,
             tied_to: None,
+            slot_of: None,
             stored_bytes: 0,
             offset: None,
         };
