@@ -144,6 +144,7 @@ mod tests {
 
     #[test]
     fn members_stand_behind_their_headers_under_short_and_long_names() {
+        // Sizes are octal.
         let bytes = [
             block(b"./first", b"5", b'0'),
             padded(b"hello"),

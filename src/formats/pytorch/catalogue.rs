@@ -6,7 +6,7 @@ use super::reader::{TorchReader, Values};
 use super::rebuild::Rebuilt;
 use super::storage::{Place, Storage};
 use crate::formats::places::Places;
-use crate::model::{Dtype, Problem, Severity, TensorId, TensorInfo, TensorRole};
+use crate::model::{Problem, Severity, TensorId, TensorInfo, TensorRole};
 use crate::raw::limits;
 
 /// What a tensor is called and what it is for.
@@ -62,8 +62,10 @@ impl Catalogue {
             dtype: made.dtype.clone(),
             shape: made.shape.clone(),
             role: naming.role,
+            role_evidence: None,
             trainable: naming.trainable,
             tied_to: None,
+            slot_of: None,
             stored_bytes: 0,
             offset: None,
         };
@@ -200,16 +202,4 @@ fn looks_intended(fault: &str) -> bool {
         || fault.starts_with("a sparse tensor")
         || fault.starts_with("a wrapper subclass")
         || fault.starts_with("an array of")
-}
-
-/// The role of a tensor in a `state_dict`, where the file does not mark buffers.
-///
-/// PyTorch's parameters are floating-point (only these can have gradients); quantised ones keep integers.
-pub fn role_by_name(name: &str, dtype: &Dtype) -> TensorRole {
-    let quantised = matches!(dtype, Dtype::Qint8 | Dtype::Quint8 | Dtype::Qint32 | Dtype::Other(..));
-    if crate::model::role::is_known_buffer(name) || !(dtype.is_float() || quantised) {
-        TensorRole::Buffer
-    } else {
-        TensorRole::Parameter
-    }
 }

@@ -14,6 +14,7 @@ mod distributed;
 mod export_layout;
 mod export_program;
 mod gathered;
+mod joblib;
 mod joined;
 mod legacy_layout;
 mod metadata;
@@ -93,7 +94,7 @@ impl Format for PyTorch {
                 Ok(catalogue_of(&tar.view, &tar.storages, "pytorch-tar", tar.problems, source))
             }
             None => {
-                let parsed = pickle::parse(source, 0, progress)?;
+                let parsed = pickle::parse_interleaved(source, 0, progress, &joblib::follows)?;
                 let mut problems = Vec::new();
                 if parsed.end < source.len() {
                     let text =
@@ -101,7 +102,8 @@ impl Format for PyTorch {
                     problems.push(Problem::warning("trailing-bytes", text).at(parsed.end));
                 }
                 let view = View::new(parsed, source.clone());
-                Ok(catalogue_of(&view, &NoStorages, "pytorch-pickle", problems, source))
+                let format = if view.mentions("joblib") { "joblib" } else { "pytorch-pickle" };
+                Ok(catalogue_of(&view, &NoStorages, format, problems, source))
             }
         }
     }
@@ -189,9 +191,26 @@ fn finished(
     let lightning = metadata.get("pytorch-lightning_version").and_then(Value::as_text);
     let framework = match lightning {
         Some(version) => Some(format!("torch, lightning {version}")),
-        None => (format != "pytorch-pickle" || view.mentions_torch()).then(|| "torch".to_owned()),
+        None if view.mentions("torch") => Some("torch".to_owned()),
+        None if view.mentions("sklearn") => Some(match sklearn_version(&metadata) {
+            Some(version) => format!("scikit-learn {version}"),
+            None => "scikit-learn".to_owned(),
+        }),
+        None => (!matches!(format, "pytorch-pickle" | "joblib")).then(|| "torch".to_owned()),
     };
     gathered.finish(format, framework, metadata, source.len())
+}
+
+/// Every estimator keeps the version of scikit-learn that saved it; the outermost, or the first inside it.
+fn sklearn_version(metadata: &Value) -> Option<&str> {
+    let own = |value: &'_ Value| value.get("_sklearn_version").is_some();
+    let inner = match metadata {
+        Value::Map(fields) | Value::Object { fields, .. } => {
+            fields.iter().map(|(_, value)| value).find(|value| own(value))
+        }
+        _ => None,
+    };
+    [Some(metadata), inner].into_iter().flatten().find_map(|value| value.get("_sklearn_version")?.as_text())
 }
 
 /// Whether the first member of a damaged zip is one that PyTorch writes first.

@@ -5,12 +5,12 @@
 
 use std::collections::HashSet;
 
-use super::catalogue::{Naming, role_by_name};
+use super::catalogue::Naming;
 use super::metadata::{key_text, simple};
 use super::rebuild::Declared;
 use super::state_dict::{Found, Section, Walk};
 use crate::formats::containers::pickle::NodeId;
-use crate::model::{LayerInfo, TensorRole, Value};
+use crate::model::{LayerInfo, RoleEvidence, TensorRole, Value, role};
 use crate::raw::limits;
 
 /// Attributes that every module has and that say nothing.
@@ -187,15 +187,15 @@ impl Walk<'_> {
             return;
         };
         let layer = self.path.get(place.base..).unwrap_or_default().join(".");
-        let role = match (section, declared) {
-            (Section::Ema, _) => TensorRole::Ema,
-            (Section::Optimizer, _) => TensorRole::Optimizer,
-            (_, Some(Declared::Parameter)) => TensorRole::Parameter,
-            (_, Some(Declared::Buffer)) => TensorRole::Buffer,
-            (Section::Other, None) => TensorRole::Other,
+        let (role, evidence) = match (section, declared) {
+            (Section::Ema, _) => (TensorRole::Ema, RoleEvidence::Keys),
+            (Section::Optimizer, _) => (TensorRole::Optimizer, RoleEvidence::Keys),
+            (_, Some(Declared::Parameter)) => (TensorRole::Parameter, RoleEvidence::Declared),
+            (_, Some(Declared::Buffer)) => (TensorRole::Buffer, RoleEvidence::Declared),
+            (Section::Other, None) => (TensorRole::Other, RoleEvidence::Keys),
             // Without its source TorchScript marks only what is trained.
-            _ if made.requires_grad == Some(true) => TensorRole::Parameter,
-            _ => role_by_name(&key, &made.dtype),
+            _ if made.requires_grad == Some(true) => (TensorRole::Parameter, RoleEvidence::Declared),
+            _ => role::of_state_dict(&key, &made.dtype, &made.shape),
         };
         let trainable = if role == TensorRole::Parameter { made.requires_grad } else { None };
         let stored_name = (!between.is_empty()).then(|| join(&place.stored, &format!("{between}{key}")));
@@ -214,6 +214,7 @@ impl Walk<'_> {
             trainable,
         };
         let found = self.add(made, naming);
+        self.note_evidence(&found, Some(evidence));
         let key = self.path.pop().unwrap_or_default();
         if walked {
             self.deactivate(value);

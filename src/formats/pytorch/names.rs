@@ -3,6 +3,7 @@
 //! Between the pickle graph and [`super::rebuild`]: every global is looked up once, by name. Nothing outside
 //! this table is interpreted; it stays an opaque object.
 
+use super::joblib;
 use crate::formats::containers::pickle::Global;
 use crate::model::Dtype;
 
@@ -47,6 +48,8 @@ pub enum Known {
     NumpyArray,
     /// `numpy.core.numeric._frombuffer`: buffer, dtype, shape, order.
     NumpyBuffer,
+    /// `joblib.numpy_pickle.NumpyArrayWrapper`: an array whose bytes follow in the stream.
+    JoblibArray,
     /// `numpy.core.multiarray.scalar`: dtype, bytes.
     NumpyScalar,
     /// `numpy.dtype`.
@@ -76,6 +79,7 @@ impl Known {
         let root = module.split('.').next().unwrap_or(module);
         match root {
             "torch" => torch(module, name),
+            "joblib" | "sklearn" if joblib::is_wrapper(global) => Self::JoblibArray,
             "numpy" => match name {
                 "_reconstruct" | "_mareconstruct" => Self::NumpyArray,
                 "_frombuffer" => Self::NumpyBuffer,
@@ -123,6 +127,7 @@ impl Known {
                 | Self::LoadFromBytes
                 | Self::NumpyArray
                 | Self::NumpyBuffer
+                | Self::JoblibArray
         )
     }
 }

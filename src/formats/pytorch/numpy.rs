@@ -54,6 +54,21 @@ pub fn array(rebuilder: &mut Rebuilder<'_>, id: NodeId) -> Rebuilt {
             _ => return unknown("an array without values"),
         }
     };
+    of_parts(rebuilder, shape, dtype, fortran, data)
+}
+
+/// An array of a shape and a dtype whose elements are the bytes of `data`.
+pub fn of_parts(
+    rebuilder: &mut Rebuilder<'_>,
+    shape: NodeId,
+    dtype: NodeId,
+    fortran: bool,
+    data: NodeId,
+) -> Rebuilt {
+    let view = rebuilder.view;
+    let unknown = |why: &str| {
+        Rebuilt::without_values(Dtype::Other("unknown".into(), 0), Shape::default(), why.to_owned())
+    };
     let dims: Option<Vec<u64>> = view
         .sequence(shape)
         .filter(|items| items.len() <= limits::RANK)

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use super::catalogue::{Catalogue, Naming, role_by_name};
+use super::catalogue::{Catalogue, Naming};
 use super::metadata::{key_text, simple};
 use super::names::Known;
 use super::rebuild::{Declared, Part, Rebuilder, Rebuilt};
@@ -15,7 +15,7 @@ use super::script_code::ScriptCode;
 pub use super::sections::Section;
 use super::sections::{is_model_word, is_parameter_name};
 use crate::formats::containers::pickle::{Node, NodeId};
-use crate::model::{LayerInfo, Problem, TensorId, TensorRole, Value};
+use crate::model::{LayerInfo, Problem, RoleEvidence, TensorId, TensorRole, Value, role};
 use crate::raw::limits;
 
 /// What a node came to.
@@ -43,6 +43,8 @@ pub struct Walk<'a> {
     pub found_model: bool,
     /// Classes of TorchScript; empty for other files.
     pub code: ScriptCode,
+    /// Buffers of the model, where the file lists them, as `DeepSpeed` does under `buffer_names`.
+    buffer_names: Option<HashSet<String>>,
     /// The keys that lead to the current node.
     pub(super) path: Vec<String>,
     /// How many of them lead to the root.
@@ -64,6 +66,7 @@ impl<'a> Walk<'a> {
             catalogue: Catalogue::default(),
             layers: Vec::new(),
             found_model: false,
+            buffer_names: None,
             path: Vec::new(),
             active: HashSet::new(),
             seen: HashSet::new(),
@@ -160,12 +163,24 @@ impl<'a> Walk<'a> {
 
     fn dictionary(&mut self, entries: &[(NodeId, NodeId)], section: Section) -> Found {
         let section = self.enter(entries, section);
+        if section == Section::Outer
+            && let Some(names) = self.rebuilder.view.entry(entries, "buffer_names")
+            && let Some(names) = self.rebuilder.view.sequence(names)
+        {
+            let names = names.iter().map(|&name| key_text(self.rebuilder.view, name));
+            self.buffer_names = Some(names.collect());
+        }
+        let has_student = self.rebuilder.view.entry(entries, "student").is_some();
         let mut kept = Vec::new();
         let mut tensors = Vec::new();
         let mut only_tensors = !entries.is_empty();
         for &(key, value) in entries {
             let key = key_text(self.rebuilder.view, key);
-            let inner = self.section_of(&key, value, section);
+            let inner = match self.section_of(&key, value, section) {
+                // An average of the student or another model: either way not the one that is trained.
+                Section::Model { .. } if has_student && key == "teacher" => Section::Other,
+                inner => inner,
+            };
             self.path.push(key);
             let found = self.find(value, inner);
             let key = self.path.pop().unwrap_or_default();
@@ -286,6 +301,16 @@ impl<'a> Walk<'a> {
 
     /// What the value of a key is for.
     fn section_of(&self, key: &str, value: NodeId, around: Section) -> Section {
+        // Averages that a training library keeps inside its optimizer or a callback.
+        let is_average = Section::of_key(key) == Section::Ema
+            && match around {
+                Section::Optimizer => key.eq_ignore_ascii_case("ema"),
+                Section::Other => self.path.first().is_some_and(|first| first == "callbacks"),
+                _ => false,
+            };
+        if is_average {
+            return Section::Ema;
+        }
         if around != Section::Outer {
             return around;
         }
@@ -298,33 +323,60 @@ impl<'a> Walk<'a> {
     /// Names a tensor by the keys that lead to it.
     fn tensor(&mut self, made: Rebuilt, section: Section) -> Found {
         let name = self.path.join(".");
-        let key = self.path.last().cloned().unwrap_or_default();
         let declared = made.declared;
-        let (role, layer) = match section {
-            Section::Model { base } => {
-                let inside =
-                    self.path.get(base.unwrap_or(self.path.len().saturating_sub(1))..).unwrap_or_default();
-                let inside = inside.join(".");
-                let role = match declared {
-                    Some(Declared::Buffer) => TensorRole::Buffer,
-                    Some(Declared::Parameter) => TensorRole::Parameter,
-                    None => role_by_name(&key, &made.dtype),
-                };
-                (role, inside.rsplit_once('.').map(|(layer, _)| layer.to_owned()).unwrap_or_default())
+        let base = match section {
+            Section::Model { base: Some(base) } => base,
+            _ => self.path.len().saturating_sub(1),
+        };
+        let inside = self.path.get(base..).unwrap_or_default().join(".");
+        let (role, evidence) = match (section, declared) {
+            (Section::Model { .. }, Some(Declared::Buffer)) => {
+                (TensorRole::Buffer, Some(RoleEvidence::Declared))
             }
-            Section::Ema => {
-                (TensorRole::Ema, key.rsplit_once('.').map(|(layer, _)| layer.to_owned()).unwrap_or_default())
+            (Section::Model { .. }, Some(Declared::Parameter)) => {
+                (TensorRole::Parameter, Some(RoleEvidence::Declared))
             }
-            Section::Optimizer => (TensorRole::Optimizer, String::new()),
-            Section::Other => (TensorRole::Other, String::new()),
-            Section::Outer => (TensorRole::Unknown, String::new()),
+            (Section::Model { .. }, None) => {
+                let (role, evidence) = self.role_by_name(&inside, &made);
+                (role, Some(evidence))
+            }
+            (Section::Ema, _) => (TensorRole::Ema, Some(RoleEvidence::Keys)),
+            (Section::Optimizer, _) => (TensorRole::Optimizer, Some(RoleEvidence::Keys)),
+            (Section::Other, _) => (TensorRole::Other, Some(RoleEvidence::Keys)),
+            (Section::Outer, _) => (TensorRole::Unknown, None),
+        };
+        let layer = match section {
+            Section::Model { .. } | Section::Ema => {
+                inside.rsplit_once('.').map(|(layer, _)| layer.to_owned()).unwrap_or_default()
+            }
+            _ => String::new(),
         };
         let trainable = match (role, declared) {
             (TensorRole::Parameter, Some(Declared::Parameter)) => made.requires_grad,
             _ => None,
         };
         let naming = Naming { name, path: self.path.clone(), stored_name: None, layer, role, trainable };
-        self.add(made, naming)
+        let found = self.add(made, naming);
+        self.note_evidence(&found, evidence);
+        found
+    }
+
+    /// The role of a tensor that its file does not mark, by its name in the `state_dict`.
+    fn role_by_name(&self, name: &str, made: &Rebuilt) -> (TensorRole, RoleEvidence) {
+        match &self.buffer_names {
+            Some(buffers) if buffers.contains(name) => (TensorRole::Buffer, RoleEvidence::Declared),
+            Some(_) if made.dtype.is_float() => (TensorRole::Parameter, RoleEvidence::Declared),
+            _ => role::of_state_dict(name, &made.dtype, &made.shape),
+        }
+    }
+
+    /// Keeps with a tensor why it has its role.
+    pub(super) fn note_evidence(&mut self, found: &Found, evidence: Option<RoleEvidence>) {
+        if let Found::Tensor(id) = found
+            && let Some(tensor) = self.catalogue.tensors.get_mut(id.index())
+        {
+            tensor.role_evidence = evidence;
+        }
     }
 
     /// Adds a tensor, its parts and what its attributes hold to the catalogue. The current path must be the tensor's.

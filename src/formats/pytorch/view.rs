@@ -68,9 +68,9 @@ impl View {
         id
     }
 
-    /// Whether any name of torch is imported.
-    pub fn mentions_torch(&self) -> bool {
-        self.graph.globals().iter().any(|global| global.module.split('.').next() == Some("torch"))
+    /// Whether any name of a Python package is imported.
+    pub fn mentions(&self, package: &str) -> bool {
+        self.graph.globals().iter().any(|global| global.module.split('.').next() == Some(package))
     }
 
     /// What a global node stands for.

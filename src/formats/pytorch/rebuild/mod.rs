@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub use composite::{Factors, Resolve};
 pub use storage_ref::stored;
 
+use super::joblib;
 use super::names::Known;
 use super::numpy;
 use super::storage::{Storage, StorageMap};
@@ -193,6 +194,7 @@ impl<'a> Rebuilder<'a> {
                 }
                 Some(made)
             }
+            Known::JoblibArray => Some(joblib::array(self, id)),
             _ => Some(self.made_by(known, view.args(call), depth)),
         }
     }
