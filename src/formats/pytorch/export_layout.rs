@@ -28,7 +28,7 @@ use super::state_dict::Section;
 use super::storage::{Storage, StorageMap as _};
 use super::zip_layout::{members, note, root_of, texts};
 use crate::formats::containers::zip::{ZipArchive, ZipEntry};
-use crate::model::{Dtype, Problem, Progress, ReadError, Shape, TensorRole, Value};
+use crate::model::{Dtype, Problem, Progress, ReadError, RoleEvidence, Shape, TensorRole, Value};
 use crate::raw::limits;
 
 /// The program of torch < 2.7.
@@ -297,6 +297,7 @@ impl Reader<'_> {
             // Names in the signature are without the model's.
             if let Some(&role) = tensor.path.last().and_then(|name| program.roles.get(name)) {
                 tensor.role = role;
+                tensor.role_evidence = Some(RoleEvidence::Declared);
                 tensor.layer = tensor
                     .path
                     .last()

@@ -9,7 +9,9 @@ use super::state_dict::{Section, Walk};
 use super::storage::{Storage, StorageMap};
 use super::view::View;
 use crate::formats::containers::pickle::NodeId;
-use crate::model::{CheckpointParts, LayerInfo, Problem, TensorId, TensorInfo, Value};
+use crate::model::{
+    CheckpointParts, LayerInfo, Problem, RoleEvidence, TensorId, TensorInfo, TensorRole, Value,
+};
 
 /// Everything found so far.
 #[derive(Default)]
@@ -85,9 +87,14 @@ impl Gathered {
         self.storages.len() - 1
     }
 
-    /// A tensor that no pickle describes; `None` when there are too many.
+    /// A tensor that no pickle describes; `None` when there are too many. Its role is one that the file gives.
     pub fn tensor(&mut self, made: &Rebuilt, naming: Naming) -> Option<TensorId> {
-        self.catalogue.add(made, naming, &self.storages)
+        let is_told = naming.role != TensorRole::Unknown;
+        let id = self.catalogue.add(made, naming, &self.storages)?;
+        if let Some(tensor) = self.catalogue.tensors.get_mut(id.index()) {
+            tensor.role_evidence = is_told.then_some(RoleEvidence::Declared);
+        }
+        Some(id)
     }
 
     /// The catalogue so far.
