@@ -1,12 +1,13 @@
-//! Gathers statistics and a table of values from pieces of tensors, in one pass, mergeable.
+//! Gathers what is needed of a tensor's values for statistics, in one pass over pieces of it.
 //!
 //! Elements are taken in blocks of fixed size, blocks in segments of fixed size, and sums are merged in the order of
 //! the elements. Where the pieces were cut, and how many threads read them, makes no difference to a single digit.
 
-use super::codes;
+use super::codes::Codes;
 use super::complex::Parts;
-use super::kernels::{BLOCK, float_key, is_finite_key, sums_f32, sums_f64};
-use super::key_table::KeyTable;
+use super::gathered::{Gathered, Keys, Seen};
+use super::kernels::{BLOCK, block_f32, block_f64};
+use super::key_table::Counters;
 use super::moments::Moments;
 use super::{Statistics, ValueTable};
 use crate::model::Dtype;
@@ -14,15 +15,29 @@ use crate::model::Dtype;
 /// Elements whose moments are merged before those of the next ones: the share of one thread at a time.
 pub(super) const SEGMENT: usize = 512 * BLOCK;
 
+/// Elements of the wider types that are kept, so that everything about a small tensor is exact and cheap.
+const LISTED: usize = 2 * BLOCK;
+
+/// Bytes decoded at a time.
+const DECODED_BYTES: usize = 3 << 12;
+
 /// Accumulates [`Statistics`] and a [`ValueTable`] from pieces of one or more tensors.
 ///
 /// The result does not depend on where the pieces were cut. Integers beyond 2^53 are rounded to `f64`.
-/// The table is exact for types of at most 16 bits and for tensors of less than 2048 elements.
+/// The table is exact for types of at most 16 bits and for tensors of at most 4096 elements.
 #[derive(Clone)]
 pub struct StatisticsBuilder {
     dtype: Dtype,
     content: Content,
-    /// Working memory for decoded elements.
+    memory: Memory,
+    /// What other builders saw.
+    merged: Option<Gathered>,
+}
+
+/// Working memory, used again for tensor after tensor.
+#[derive(Clone, Default)]
+pub(super) struct Memory {
+    counters: Option<Counters>,
     decoded: Vec<f64>,
 }
 
@@ -30,38 +45,45 @@ pub struct StatisticsBuilder {
 enum Content {
     /// Types without numbers: only how many elements.
     Counted(u64),
-    /// Types of at most 16 bits: how often each code occurs, which tells everything.
-    Codes(KeyTable),
-    /// Everything else, and mixtures.
+    /// Types of at most 16 bits.
+    Codes(Codes),
+    /// Everything else.
     Values(Box<Values>),
 }
 
 impl StatisticsBuilder {
     /// For elements of `dtype`. Types without numbers are counted only; strings, whose size is not fixed, not even that.
     pub fn new(dtype: &Dtype) -> Self {
-        let content = match dtype.bits() {
-            _ if !dtype.is_numeric() => Content::Counted(0),
-            1..=16 => Content::Codes(KeyTable::default()),
-            _ => Content::Values(Box::new(Values::new(dtype))),
-        };
-        Self { dtype: dtype.clone(), content, decoded: Vec::new() }
+        Self::with_memory(dtype, Memory::default())
     }
 
-    /// Adds packed little-endian elements, as `Checkpoint::read_chunks` delivers them.
+    pub(super) fn with_memory(dtype: &Dtype, memory: Memory) -> Self {
+        let content = match dtype.bits() {
+            _ if !dtype.is_numeric() => Content::Counted(0),
+            1..=16 => Content::Codes(Codes::new(dtype)),
+            _ => Content::Values(Box::new(Values::new(dtype))),
+        };
+        Self { dtype: dtype.clone(), content, memory, merged: None }
+    }
+
+    /// Adds packed little-endian elements, as `Checkpoint::read_chunks` delivers them; at most 2^31 bytes.
     pub fn push(&mut self, bytes: &[u8]) {
+        let Memory { counters, decoded } = &mut self.memory;
         match &mut self.content {
             Content::Counted(count) => {
                 *count += self.dtype.elements_in(bytes.len() as u64);
             }
-            Content::Codes(table) => codes::count(&self.dtype, bytes, table),
-            Content::Values(values) if self.dtype == Dtype::Float32 => values.push_f32(bytes),
+            Content::Codes(codes) => codes.push(&self.dtype, bytes, counters),
+            Content::Values(values) if self.dtype == Dtype::Float32 => {
+                values.push_f32(bytes.as_chunks::<4>().0, counters);
+            }
             Content::Values(values) => {
                 // In parts of whole elements, so that the decoded values stay in cache.
                 let group = self.dtype.group_bytes().max(1);
                 for part in bytes.chunks((DECODED_BYTES / group).max(1) * group) {
-                    self.decoded.clear();
-                    self.dtype.decode(part, &mut self.decoded);
-                    values.push_f64(&self.decoded);
+                    decoded.clear();
+                    self.dtype.decode(part, decoded);
+                    values.push_f64(decoded, counters);
                     if let Some(parts) = &mut values.parts {
                         parts.push(&self.dtype, part);
                     }
@@ -70,167 +92,139 @@ impl StatisticsBuilder {
         }
     }
 
+    /// Counts elements of a type without numbers that need not be read for it.
+    pub(super) fn count_only(&mut self, elements: u64) {
+        if let Content::Counted(count) = &mut self.content {
+            *count += elements;
+        }
+    }
+
     /// Adds what another builder saw, of any dtype.
     pub fn merge(&mut self, other: &Self) {
-        match (&mut self.content, &other.content) {
-            (_, Content::Counted(0)) => {}
-            (Content::Counted(mine), Content::Counted(theirs)) => *mine += theirs,
-            (Content::Codes(mine), Content::Codes(theirs)) if self.dtype == other.dtype => mine.merge(theirs),
-            _ => {
-                let mut values = self.to_values();
-                values.merge(&other.to_values());
-                self.content = Content::Values(Box::new(values));
-            }
-        }
+        let mut gathered = self.clone().gather().0;
+        gathered.merge(&other.clone().gather().0);
+        *self = Self { merged: Some(gathered), ..Self::new(&self.dtype) };
     }
 
-    /// The results so far.
-    pub fn finish(&self) -> (Statistics, ValueTable) {
-        match &self.content {
-            Content::Counted(count) => {
-                (Statistics { count: *count, ..Statistics::default() }, ValueTable::default())
-            }
-            Content::Codes(table) => {
-                let counted = codes::values(&self.dtype, table);
-                let moments = Moments::of_counted(&counted, codes::smallest_normal(&self.dtype));
-                let saturated = codes::saturated(&self.dtype, &counted);
-                let finite = counted.into_iter().filter(|(value, _)| value.is_finite());
-                let table = ValueTable { buckets: points(finite) };
-                (Statistics { saturated, ..Statistics::new(&moments, &table) }, table)
-            }
-            Content::Values(values) => {
-                // A small tensor's values are still all there.
-                let mut pending: Vec<f64> = Vec::new();
-                let exact = values.is_pending_only();
-                if exact {
-                    pending.extend(values.pending_f32.iter().map(|&value| f64::from(value)));
-                    pending.extend(&values.pending_f64);
-                }
-                let mut values = values.clone();
-                values.flush();
-                let table = if exact { table_of(pending) } else { values.value_table() };
-                let parts = values.parts.as_ref().and_then(|parts| parts.statistics());
-                (Statistics { parts, ..Statistics::new(&values.total, &table) }, table)
-            }
-        }
+    /// The results.
+    pub fn finish(self) -> (Statistics, ValueTable) {
+        self.gather().0.finish()
     }
 
-    /// The same content in the form that can hold every dtype, with nothing pending.
-    fn to_values(&self) -> Values {
-        match &self.content {
-            Content::Counted(count) => {
-                let mut values = Values::new(&self.dtype);
-                values.total.count = *count;
-                values
-            }
-            Content::Codes(table) => {
-                let mut values = Values::new(&self.dtype);
-                let counted = codes::values(&self.dtype, table);
-                values.total = Moments::of_counted(&counted, codes::smallest_normal(&self.dtype));
-                for (value, count) in counted {
-                    values.keys.add_counted(float_key(value), count);
-                }
-                values
-            }
-            Content::Values(values) => {
-                let mut values = (**values).clone();
-                values.flush();
-                values
+    /// Ends a segment and takes its moments out; `None` for types of at most 16 bits, which need none.
+    pub(super) fn take_segment(&mut self) -> Option<Moments> {
+        let Content::Values(values) = &mut self.content else { return None };
+        values.is_small = false;
+        values.flush(&mut self.memory.counters);
+        values.segments.pop()
+    }
+
+    /// What was seen, in a form that can be merged, and the memory for the next one.
+    pub(super) fn gather(self) -> (Gathered, Memory) {
+        let Self { dtype, content, mut memory, merged } = self;
+        let seen = match content {
+            Content::Counted(count) => Seen::Counted(count),
+            Content::Codes(codes) => Seen::Codes(codes.take(&dtype, &mut memory.counters)),
+            Content::Values(values) => values.gather(&mut memory.counters),
+        };
+        let gathered = Gathered { dtype, seen };
+        match merged {
+            None => (gathered, memory),
+            Some(mut all) => {
+                all.merge(&gathered);
+                (all, memory)
             }
         }
     }
 }
 
-/// Bytes decoded at a time.
-const DECODED_BYTES: usize = 3 << 12;
-
-/// A table of points from all the values there are.
-fn table_of(mut values: Vec<f64>) -> ValueTable {
-    values.retain(|value| value.is_finite());
-    values.sort_unstable_by(f64::total_cmp);
-    let runs = values.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64));
-    ValueTable { buckets: points(runs) }
-}
-
-fn points(counted: impl Iterator<Item = (f64, u64)>) -> Vec<(f64, f64, u64)> {
-    // Zero is shown without a sign, whichever zero came first.
-    counted.map(|(value, count)| (value + 0.0, value + 0.0, count)).collect()
-}
-
-/// Moments and a table of keys, filled block by block.
+/// Moments and keys, filled block by block.
 #[derive(Clone)]
 struct Values {
-    /// Of all finished segments.
-    total: Moments,
+    /// Of the finished segments, in order.
+    segments: Vec<Moments>,
     /// Of the finished blocks of the segment that is not finished.
     segment: Moments,
     /// Elements in `segment`.
     in_segment: usize,
-    keys: KeyTable,
-    /// Whether all values are whole numbers, so that a bucket ends at whole numbers.
+    /// Elements that wait for others: all of a small tensor, otherwise those that do not fill a block yet. Only one of
+    /// the two is used for a dtype.
+    pending_f32: Vec<[u8; 4]>,
+    pending_f64: Vec<f64>,
+    /// Whether there were so few elements so far that all of them are pending.
+    is_small: bool,
+    /// Whether all values are whole numbers.
     whole: bool,
     /// Of complex types.
     parts: Option<Box<Parts>>,
-    /// Elements that do not fill a block yet; only one of the two is used for a dtype.
-    pending_f32: Vec<f32>,
-    pending_f64: Vec<f64>,
 }
 
 impl Values {
     fn new(dtype: &Dtype) -> Self {
         Self {
-            total: Moments::empty(),
+            segments: Vec::new(),
             segment: Moments::empty(),
             in_segment: 0,
-            keys: KeyTable::default(),
-            whole: !dtype.is_float(),
-            parts: dtype.is_complex().then(Box::default),
             pending_f32: Vec::new(),
             pending_f64: Vec::new(),
+            is_small: true,
+            whole: !dtype.is_float(),
+            parts: dtype.is_complex().then(Box::default),
         }
     }
 
-    fn is_pending_only(&self) -> bool {
-        self.total.count == 0 && self.segment.count == 0
-    }
-
-    fn push_f32(&mut self, bytes: &[u8]) {
-        let mut elements = bytes.as_chunks::<4>().0;
-        while !elements.is_empty() {
-            let room = BLOCK - self.pending_f32.len();
-            let (now, later) = elements.split_at(room.min(elements.len()));
-            self.pending_f32.extend(now.iter().map(|&element| f32::from_le_bytes(element)));
+    fn push_f32(&mut self, mut elements: &[[u8; 4]], counters: &mut Option<Counters>) {
+        if self.is_small {
+            if self.pending_f32.len() + elements.len() <= LISTED {
+                self.pending_f32.extend_from_slice(elements);
+                return;
+            }
+            self.is_small = false;
+            let listed = std::mem::take(&mut self.pending_f32);
+            self.push_f32(&listed, counters);
+        }
+        if !self.pending_f32.is_empty() {
+            let (now, later) = elements.split_at(elements.len().min(BLOCK - self.pending_f32.len()));
+            self.pending_f32.extend_from_slice(now);
             elements = later;
             if self.pending_f32.len() == BLOCK {
-                self.flush_f32();
+                self.flush_f32(counters);
             }
         }
+        let counters = counters.get_or_insert_with(Counters::new);
+        let (blocks, rest) = elements.as_chunks::<BLOCK>();
+        for block in blocks {
+            let sums = block_f32(block, counters.with_room_for(BLOCK));
+            self.end_block(&Moments::of_block(&sums), BLOCK);
+        }
+        self.pending_f32.extend_from_slice(rest);
     }
 
-    fn push_f64(&mut self, mut values: &[f64]) {
-        while !values.is_empty() {
-            let room = BLOCK - self.pending_f64.len();
-            let (now, later) = values.split_at(room.min(values.len()));
+    fn push_f64(&mut self, mut values: &[f64], counters: &mut Option<Counters>) {
+        if self.is_small {
+            if self.pending_f64.len() + values.len() <= LISTED {
+                self.pending_f64.extend_from_slice(values);
+                return;
+            }
+            self.is_small = false;
+            let listed = std::mem::take(&mut self.pending_f64);
+            self.push_f64(&listed, counters);
+        }
+        if !self.pending_f64.is_empty() {
+            let (now, later) = values.split_at(values.len().min(BLOCK - self.pending_f64.len()));
             self.pending_f64.extend_from_slice(now);
             values = later;
             if self.pending_f64.len() == BLOCK {
-                self.flush_f64();
+                self.flush_f64(counters);
             }
         }
-    }
-
-    fn flush_f32(&mut self) {
-        let moments = Moments::of_block(&sums_f32(&self.pending_f32));
-        self.keys.add(self.pending_f32.iter().map(|value| (value.to_bits() >> 16) as u16));
-        self.end_block(&moments, self.pending_f32.len());
-        self.pending_f32.clear();
-    }
-
-    fn flush_f64(&mut self) {
-        let moments = Moments::of_block(&sums_f64(&self.pending_f64));
-        self.keys.add(self.pending_f64.iter().map(|&value| float_key(value)));
-        self.end_block(&moments, self.pending_f64.len());
-        self.pending_f64.clear();
+        let counters = counters.get_or_insert_with(Counters::new);
+        let (blocks, rest) = values.as_chunks::<BLOCK>();
+        for block in blocks {
+            let sums = block_f64(block, counters.with_room_for(BLOCK));
+            self.end_block(&Moments::of_block(&sums), BLOCK);
+        }
+        self.pending_f64.extend_from_slice(rest);
     }
 
     fn end_block(&mut self, moments: &Moments, elements: usize) {
@@ -242,82 +236,55 @@ impl Values {
     }
 
     fn end_segment(&mut self) {
-        self.total.merge(&self.segment);
-        self.segment = Moments::empty();
-        self.in_segment = 0;
+        if self.in_segment > 0 {
+            self.segments.push(std::mem::replace(&mut self.segment, Moments::empty()));
+            self.in_segment = 0;
+        }
     }
 
-    fn flush(&mut self) {
-        if !self.pending_f32.is_empty() {
-            self.flush_f32();
+    fn flush_f32(&mut self, counters: &mut Option<Counters>) {
+        let counters = counters.get_or_insert_with(Counters::new);
+        for block in std::mem::take(&mut self.pending_f32).chunks(BLOCK) {
+            let sums = block_f32(block, counters.with_room_for(block.len()));
+            self.end_block(&Moments::of_block(&sums), block.len());
         }
-        if !self.pending_f64.is_empty() {
-            self.flush_f64();
+    }
+
+    fn flush_f64(&mut self, counters: &mut Option<Counters>) {
+        let counters = counters.get_or_insert_with(Counters::new);
+        for block in std::mem::take(&mut self.pending_f64).chunks(BLOCK) {
+            let sums = block_f64(block, counters.with_room_for(block.len()));
+            self.end_block(&Moments::of_block(&sums), block.len());
         }
+    }
+
+    /// Ends the segment with what is pending.
+    fn flush(&mut self, counters: &mut Option<Counters>) {
+        self.flush_f32(counters);
+        self.flush_f64(counters);
         self.end_segment();
+    }
+
+    fn gather(mut self, counters: &mut Option<Counters>) -> Seen {
+        let keys = if self.is_small {
+            // The sums alone, without touching the counters.
+            let mut values: Vec<f64> =
+                self.pending_f32.iter().map(|&element| f64::from(f32::from_le_bytes(element))).collect();
+            values.extend(&self.pending_f64);
+            self.segments.push(Moments::of_few(&self.pending_f32, &self.pending_f64));
+            Keys::Values(values)
+        } else {
+            self.flush(counters);
+            Keys::Counted(counters.as_mut().map(Counters::take).unwrap_or_default())
+        };
+        let mut moments = Moments::empty();
+        for segment in &self.segments {
+            moments.merge(segment);
+        }
         if let Some(parts) = &mut self.parts {
             parts.flush();
         }
-    }
-
-    /// Adds what another one saw; nothing may be pending in either.
-    fn merge(&mut self, other: &Self) {
-        if other.total.finite > 0 {
-            self.whole = other.whole && (self.whole || self.total.finite == 0);
-        }
-        // Parts of a mixture would be those of a part of it.
-        self.parts = match (self.parts.take(), &other.parts) {
-            (Some(mut mine), Some(theirs)) => {
-                mine.merge(theirs);
-                Some(mine)
-            }
-            _ => None,
-        };
-        self.total.merge(&other.total);
-        self.keys.merge(&other.keys);
-    }
-
-    fn value_table(&self) -> ValueTable {
-        let counted = self.keys.non_empty();
-        let (positive, negative) = counted.split_at(counted.partition_point(|&(key, _)| key < 0x8000));
-        let finite = |entry: &&(u16, u64)| is_finite_key(entry.0);
-        let mut buckets: Vec<(f64, f64, u64)> = Vec::with_capacity(counted.len() + 1);
-        for &(key, count) in negative.iter().rev().filter(finite).filter(|entry| entry.0 != 0x8000) {
-            let (low, high) = self.bounds(key & 0x7fff);
-            buckets.push((-high, -low, count));
-        }
-        // Zero is a point of its own; what else is in the two innermost buckets is smaller than 2^-132.
-        let innermost: u64 =
-            counted.iter().filter(|(key, _)| matches!(key, 0 | 0x8000)).map(|entry| entry.1).sum();
-        let tiny = innermost.saturating_sub(self.total.zeros);
-        if tiny > 0 {
-            let (_, high) = self.bounds(0);
-            buckets.push((-high, high, tiny));
-        }
-        if innermost > tiny {
-            buckets.push((0.0, 0.0, innermost - tiny));
-        }
-        for &(key, count) in positive.iter().filter(finite).filter(|entry| entry.0 != 0) {
-            let (low, high) = self.bounds(key);
-            buckets.push((low, high, count));
-        }
-        // The outermost buckets end where the values do, and one with a single element is that value.
-        if let Some(first) = buckets.first_mut() {
-            first.0 = self.total.min;
-            first.1 = if first.2 == 1 { self.total.min } else { first.1 };
-        }
-        if let Some(last) = buckets.last_mut() {
-            last.1 = self.total.max;
-            last.0 = if last.2 == 1 { self.total.max } else { last.0 };
-        }
-        ValueTable { buckets }
-    }
-
-    /// The smallest and largest value of a key of positive numbers.
-    fn bounds(&self, key: u16) -> (f64, f64) {
-        let bits = u32::from(key) << 16;
-        let (low, high) = (f64::from(f32::from_bits(bits)), f64::from(f32::from_bits(bits | 0xffff)));
-        if self.whole && low.ceil() <= high.floor() { (low.ceil(), high.floor()) } else { (low, high) }
+        Seen::Values { moments, keys, whole: self.whole, parts: self.parts }
     }
 }
 

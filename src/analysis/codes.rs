@@ -1,44 +1,132 @@
 //! Types of at most 16 bits: how often each code occurs tells every statistic, without touching the values again.
 
-use super::key_table::KeyTable;
+use super::kernels::{ByteCounts, count_8, count_16};
+use super::key_table::{self, Counters};
 use crate::model::Dtype;
 
-/// Bytes unpacked at a time; a multiple of every group of elements of these types.
+/// Elements of 16 bits that are kept as a list: most tensors of a checkpoint are small, and clearing and searching
+/// 65,536 counters for each would take longer than reading it.
+const LISTED: usize = 2048;
+
+/// Bytes of 6-bit elements unpacked at a time; a multiple of their group.
 const PART_BYTES: usize = 3 << 12;
 
-/// Counts the codes of elements of at most 16 bits.
-pub(super) fn count(dtype: &Dtype, bytes: &[u8], table: &mut KeyTable) {
-    // The table takes iterators of known length; packed codes are unpacked in parts.
-    match dtype.bits() {
-        16 => table.add(bytes.as_chunks::<2>().0.iter().map(|&element| u16::from_le_bytes(element))),
-        _ if matches!(dtype, Dtype::Float4E2m1 | Dtype::Float4E2m1fnX2) => {
-            for part in bytes.chunks(PART_BYTES) {
-                let codes: Vec<u16> =
-                    part.iter().flat_map(|byte| [byte & 15, byte >> 4]).map(u16::from).collect();
-                table.add(codes.into_iter());
+/// Counts the codes of one type's elements.
+#[derive(Clone)]
+pub(super) enum Codes {
+    /// 16 bits, few of them.
+    Few(Vec<u16>),
+    /// 16 bits, in the counters of the working memory.
+    Many,
+    /// 8 bits or less.
+    Bytes(Box<Bytes>),
+}
+
+/// Counts per byte.
+#[derive(Clone)]
+pub(super) struct Bytes {
+    recent: ByteCounts,
+    /// Bytes in `recent`, whose counters have 32 bits.
+    in_recent: u64,
+    moved: Vec<(u16, u64)>,
+    /// Working memory.
+    unpacked: Vec<u8>,
+}
+
+impl Codes {
+    pub fn new(dtype: &Dtype) -> Self {
+        if dtype.bits() == 16 {
+            return Self::Few(Vec::new());
+        }
+        let recent = [[0; 256]; 4];
+        Self::Bytes(Box::new(Bytes { recent, in_recent: 0, moved: Vec::new(), unpacked: Vec::new() }))
+    }
+
+    /// Counts packed little-endian elements; at most 2^31 of them.
+    pub fn push(&mut self, dtype: &Dtype, bytes: &[u8], counters: &mut Option<Counters>) {
+        match self {
+            Self::Few(list) => {
+                let elements = bytes.as_chunks::<2>().0;
+                if list.len() + elements.len() <= LISTED {
+                    list.extend(elements.iter().map(|&element| u16::from_le_bytes(element)));
+                    return;
+                }
+                let listed: Vec<[u8; 2]> = list.iter().map(|code| code.to_le_bytes()).collect();
+                *self = Self::Many;
+                let counters = counters.get_or_insert_with(Counters::new);
+                count_16(&listed, counters.with_room_for(listed.len()));
+                count_16(elements, counters.with_room_for(elements.len()));
+            }
+            Self::Many => {
+                let elements = bytes.as_chunks::<2>().0;
+                let counters = counters.get_or_insert_with(Counters::new);
+                count_16(elements, counters.with_room_for(elements.len()));
+            }
+            Self::Bytes(counted) if dtype.bits() == 6 => {
+                for part in bytes.chunks(PART_BYTES) {
+                    let mut unpacked = std::mem::take(&mut counted.unpacked);
+                    unpacked.clear();
+                    for &[a, b, c] in part.as_chunks::<3>().0 {
+                        let group = u32::from(a) | u32::from(b) << 8 | u32::from(c) << 16;
+                        unpacked.extend((0..4).map(|index| (group >> (6 * index) & 63) as u8));
+                    }
+                    counted.push(&unpacked);
+                    counted.unpacked = unpacked;
+                }
+            }
+            Self::Bytes(counted) => counted.push(bytes),
+        }
+    }
+
+    /// The codes that occur and how often, ascending. Takes them out of the counters.
+    pub fn take(self, dtype: &Dtype, counters: &mut Option<Counters>) -> Vec<(u16, u64)> {
+        match self {
+            Self::Few(list) => key_table::of_list(list),
+            Self::Many => counters.as_mut().map(Counters::take).unwrap_or_default(),
+            Self::Bytes(mut counted) => {
+                counted.move_out();
+                if matches!(dtype, Dtype::Float4E2m1 | Dtype::Float4E2m1fnX2) {
+                    nibbles(&counted.moved)
+                } else {
+                    counted.moved
+                }
             }
         }
-        6 => {
-            for part in bytes.chunks(PART_BYTES) {
-                let groups = part.as_chunks::<3>().0.iter();
-                let codes: Vec<u16> = groups
-                    .map(|&[a, b, c]| u32::from(a) | u32::from(b) << 8 | u32::from(c) << 16)
-                    .flat_map(|group| (0..4).map(move |index| (group >> (6 * index) & 63) as u16))
-                    .collect();
-                table.add(codes.into_iter());
-            }
-        }
-        _ => table.add(bytes.iter().map(|&byte| u16::from(byte))),
     }
 }
 
+impl Bytes {
+    fn push(&mut self, bytes: &[u8]) {
+        if self.in_recent + bytes.len() as u64 > u64::from(u32::MAX) {
+            self.move_out();
+        }
+        self.in_recent += bytes.len() as u64;
+        count_8(bytes, &mut self.recent);
+    }
+
+    fn move_out(&mut self) {
+        key_table::merge(&mut self.moved, &key_table::of_bytes(&self.recent));
+        self.recent = [[0; 256]; 4];
+        self.in_recent = 0;
+    }
+}
+
+/// Two codes of 4 bits in each byte.
+fn nibbles(bytes: &[(u16, u64)]) -> Vec<(u16, u64)> {
+    let mut counts = [0u64; 16];
+    for &(byte, count) in bytes {
+        counts[usize::from(byte & 15)] += count;
+        counts[usize::from(byte >> 4 & 15)] += count;
+    }
+    (0..).zip(counts).filter(|&(_, count)| count > 0).collect()
+}
+
 /// The values that occur and how often, ascending, NaN last; equal values are joined.
-pub(super) fn values(dtype: &Dtype, table: &KeyTable) -> Vec<(f64, u64)> {
+pub(super) fn values(dtype: &Dtype, counts: &[(u16, u64)]) -> Vec<(f64, u64)> {
     let mut decoded = Vec::new();
-    let mut counted: Vec<(f64, u64)> = table
-        .non_empty()
-        .into_iter()
-        .filter_map(|(code, count)| {
+    let mut counted: Vec<(f64, u64)> = counts
+        .iter()
+        .filter_map(|&(code, count)| {
             let [low, high] = code.to_le_bytes();
             let bytes = [low, high, 0];
             decoded.clear();

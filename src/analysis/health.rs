@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::health_rules::{Subject, apply, siblings};
 use super::scan::TensorStatistics;
 use crate::model::{Checkpoint, Severity, TensorId};
 
@@ -181,11 +182,12 @@ impl Health {
 /// Applies all rules. `found` gives what a scan found of a tensor: an error as its text, `None` for one that was not
 /// scanned.
 pub fn judge<'a>(
-    checkpoint: &Checkpoint,
+    checkpoint: &'a Checkpoint,
     found: impl Fn(TensorId) -> Option<Result<&'a TensorStatistics, &'a str>>,
 ) -> Health {
     let mut health = Health::default();
-    for (id, _) in checkpoint.tensors() {
+    let mut subjects = Vec::new();
+    for (id, tensor) in checkpoint.tensors() {
         match found(id) {
             None => {}
             Some(Err(reason)) => {
@@ -197,16 +199,21 @@ pub fn judge<'a>(
                     message: format!("Its values cannot be read: {reason}"),
                 });
             }
-            Some(Ok(TensorStatistics { statistics, .. })) => {
+            Some(Ok(found)) => {
+                let statistics = &found.statistics;
                 health.tensors += 1;
                 health.with_nan += u64::from(statistics.nan > 0);
                 health.with_infinite += u64::from(statistics.infinite() > 0);
                 health.all_zero += u64::from(statistics.is_all_zero());
                 health.constant +=
                     u64::from(statistics.count > 1 && statistics.is_constant() && !statistics.is_all_zero());
+                let subject = Subject { id, tensor, found, format: checkpoint.format() };
+                apply(&subject, &mut health.findings);
+                subjects.push(subject);
             }
         }
     }
+    siblings(&subjects, &mut health.findings);
     health.findings.sort_by(|a, b| b.level.cmp(&a.level).then(a.tensor.cmp(&b.tensor)));
     health
 }

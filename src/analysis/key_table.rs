@@ -1,101 +1,65 @@
 //! How many elements have which 16-bit key: the counting behind every histogram and, for types of at most 16 bits,
 //! behind every statistic.
 
-use super::kernels::{self, KeyCounts};
+use super::kernels::{ByteCounts, KeyCounts};
 
-/// Elements counted per 16-bit key. Few elements are kept as a list: most tensors of a checkpoint are small,
-/// and clearing and searching 65,536 counters for each would take longer than reading it.
-#[derive(Clone, Default)]
-pub(super) struct KeyTable {
-    few: Vec<u16>,
-    many: Option<Box<Counters>>,
-}
-
+/// Working memory for counting: 512 KB, cleared and used again for tensor after tensor.
 #[derive(Clone)]
-struct Counters {
+pub(super) struct Counters {
     recent: Box<KeyCounts>,
     /// Elements in `recent`, whose counters have 32 bits.
     in_recent: u64,
-    /// What was moved out of `recent`; empty until then.
-    sums: Vec<u64>,
-}
-
-/// Elements that are kept as a list.
-const FEW: usize = 1024;
-
-impl KeyTable {
-    /// Counts keys; at most 2^31 at a time.
-    pub fn add(&mut self, keys: impl ExactSizeIterator<Item = u16>) {
-        if self.many.is_none() && self.few.len() + keys.len() <= FEW {
-            self.few.extend(keys);
-            return;
-        }
-        let counters = self.counters();
-        if counters.in_recent + keys.len() as u64 > u64::from(u32::MAX) {
-            counters.empty_recent();
-        }
-        counters.in_recent += keys.len() as u64;
-        kernels::count_keys(keys, &mut counters.recent);
-    }
-
-    fn counters(&mut self) -> &mut Counters {
-        let few = std::mem::take(&mut self.few);
-        self.many.get_or_insert_with(|| {
-            let mut counters =
-                Box::new(Counters { recent: zeroed(), in_recent: few.len() as u64, sums: Vec::new() });
-            kernels::count_keys(few.into_iter(), &mut counters.recent);
-            counters
-        })
-    }
-
-    /// Adds a number of elements of one key.
-    pub fn add_counted(&mut self, key: u16, count: u64) {
-        let counters = self.counters();
-        if counters.sums.is_empty() {
-            counters.sums = vec![0; 1 << 16];
-        }
-        counters.sums[usize::from(key)] += count;
-    }
-
-    /// Adds what another table counted.
-    pub fn merge(&mut self, other: &Self) {
-        self.add(other.few.iter().copied());
-        if other.many.is_some() {
-            for (key, count) in other.non_empty() {
-                self.add_counted(key, count);
-            }
-        }
-    }
-
-    /// The keys that occur and how often, ascending by key.
-    pub fn non_empty(&self) -> Vec<(u16, u64)> {
-        if let Some(counters) = &self.many {
-            return (0..=u16::MAX)
-                .filter_map(|key| {
-                    let count = counters.count(key);
-                    (count > 0).then_some((key, count))
-                })
-                .collect();
-        }
-        let mut keys = self.few.clone();
-        keys.sort_unstable();
-        keys.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64)).collect()
-    }
+    /// What was moved out of `recent`, ascending by key.
+    moved: Vec<(u16, u64)>,
 }
 
 impl Counters {
-    fn count(&self, key: u16) -> u64 {
-        let key = usize::from(key);
-        let recent = u64::from(self.recent[key]) + u64::from(self.recent[1 << 16 | key]);
-        recent + self.sums.get(key).copied().unwrap_or(0)
+    /// All zero.
+    pub fn new() -> Self {
+        Self { recent: zeroed(), in_recent: 0, moved: Vec::new() }
     }
 
-    fn empty_recent(&mut self) {
-        self.sums = (0..=u16::MAX).map(|key| self.count(key)).collect();
-        self.recent.fill(0);
+    /// The counters, with room for `elements` more in each; at most 2^31.
+    pub fn with_room_for(&mut self, elements: usize) -> &mut KeyCounts {
+        if self.in_recent + elements as u64 > u64::from(u32::MAX) {
+            self.move_out();
+        }
+        self.in_recent += elements as u64;
+        &mut self.recent
+    }
+
+    /// The keys that occur and how often, ascending by key. All counters are zero afterwards.
+    pub fn take(&mut self) -> Vec<(u16, u64)> {
+        self.move_out();
+        std::mem::take(&mut self.moved)
+    }
+
+    fn move_out(&mut self) {
+        if self.in_recent == 0 {
+            return;
+        }
+        let (even, odd) = self.recent.split_at_mut(1 << 16);
+        let mut found = Vec::new();
+        for (index, (even, odd)) in even.chunks_mut(STRETCH).zip(odd.chunks_mut(STRETCH)).enumerate() {
+            // Most stretches are empty: an `or` over them is quicker than looking at each counter.
+            if even.iter().chain(odd.iter()).fold(0, |seen, &count| seen | count) == 0 {
+                continue;
+            }
+            for (offset, (even, odd)) in even.iter_mut().zip(odd.iter_mut()).enumerate() {
+                let count = u64::from(*even) + u64::from(*odd);
+                if count > 0 {
+                    found.push(((index * STRETCH + offset) as u16, count));
+                }
+                (*even, *odd) = (0, 0);
+            }
+        }
         self.in_recent = 0;
+        merge(&mut self.moved, &found);
     }
 }
+
+/// Counters that are looked at together.
+const STRETCH: usize = 64;
 
 /// On the heap from the start: the array is larger than some threads' stacks.
 fn zeroed() -> Box<KeyCounts> {
@@ -105,24 +69,71 @@ fn zeroed() -> Box<KeyCounts> {
     }
 }
 
+/// Counts per byte, as counts per key.
+pub(super) fn of_bytes(counts: &ByteCounts) -> Vec<(u16, u64)> {
+    (0..=255u16)
+        .map(|key| (key, counts.iter().map(|part| u64::from(part[usize::from(key)])).sum()))
+        .filter(|&(_, count)| count > 0)
+        .collect()
+}
+
+/// The keys of a list and how often each occurs, ascending by key.
+pub(super) fn of_list(mut keys: Vec<u16>) -> Vec<(u16, u64)> {
+    keys.sort_unstable();
+    keys.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64)).collect()
+}
+
+/// Adds counts to counts; both ascend by key.
+pub(super) fn merge(into: &mut Vec<(u16, u64)>, from: &[(u16, u64)]) {
+    if into.is_empty() {
+        into.extend_from_slice(from);
+        return;
+    }
+    let mut joined = Vec::with_capacity(into.len().max(from.len()));
+    let mut theirs = from.iter().copied().peekable();
+    for &(key, count) in into.iter() {
+        while let Some(before) = theirs.next_if(|other| other.0 < key) {
+            joined.push(before);
+        }
+        let same = theirs.next_if(|other| other.0 == key).map_or(0, |other| other.1);
+        joined.push((key, count + same));
+    }
+    joined.extend(theirs);
+    *into = joined;
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::kernels::count_16;
     use super::*;
 
+    fn counted(counters: &mut Counters, keys: &[u16]) {
+        let bytes: Vec<[u8; 2]> = keys.iter().map(|key| key.to_le_bytes()).collect();
+        count_16(&bytes, counters.with_room_for(keys.len()));
+    }
+
     #[test]
-    fn keys_are_counted_alike_as_a_list_and_in_counters() {
-        let keys: Vec<u16> = (0..5000u32).map(|i| (i * i % 700) as u16).collect();
-        let mut whole = KeyTable::default();
-        whole.add(keys.iter().copied());
-        let mut pieces = KeyTable::default();
-        for piece in keys.chunks(100) {
-            let mut part = KeyTable::default();
-            part.add(piece.iter().copied());
-            pieces.merge(&part);
+    fn keys_are_counted_alike_as_a_list_in_counters_and_in_parts() {
+        let keys: Vec<u16> = (0..5003u32).map(|i| (i * i % 700) as u16).collect();
+        let mut counters = Counters::new();
+        counted(&mut counters, &keys);
+        let whole = counters.take();
+        assert_eq!(whole, of_list(keys.clone()));
+        let mut parts = Vec::new();
+        for part in keys.chunks(100) {
+            counted(&mut counters, part);
+            merge(&mut parts, &counters.take());
         }
-        let mut merged = KeyTable::default();
-        merged.merge(&pieces);
-        assert_eq!(whole.non_empty(), pieces.non_empty());
-        assert_eq!(whole.non_empty(), merged.non_empty());
+        assert_eq!(parts, whole);
+        assert_eq!(counters.take(), []);
+    }
+
+    #[test]
+    fn counts_beyond_32_bits_are_kept() {
+        let mut counters = Counters::new();
+        for _ in 0..3 {
+            counters.with_room_for(1 << 31)[7] += 1 << 31;
+        }
+        assert_eq!(counters.take(), [(7, 3 << 31)]);
     }
 }

@@ -5,10 +5,14 @@
 
 mod builder;
 pub mod codes;
+pub mod compatibility;
 mod complex;
+mod dead;
 pub mod diff;
 pub mod element;
+mod gathered;
 pub mod health;
+mod health_rules;
 pub mod histogram;
 mod kernels;
 mod key_table;
@@ -24,6 +28,7 @@ mod value_table;
 mod walk;
 
 pub use builder::StatisticsBuilder;
+pub use dead::DeadSlices;
 pub use histogram::{Histogram, Scale};
 pub use statistics::{Distinct, PartStatistics, Quantiles, Statistics};
 pub use value_table::ValueTable;

@@ -1,7 +1,7 @@
 //! Count, extremes and moments of values, mergeable.
 
 use super::Statistics;
-use super::kernels::BlockSums;
+use super::kernels::{BLOCK, BlockSums, sums_f32, sums_f64};
 
 /// Count, extremes and moments; merged by the formulas of Chan and others.
 ///
@@ -58,11 +58,23 @@ impl Moments {
             denormals: sums.denormals,
             min: sums.min,
             max: sums.max,
-            mean: if sums.finite > 0 { sums.sum / sums.finite as f64 } else { 0.0 },
+            mean: sums.mean,
             central: sums.central,
             l1: sums.l1,
             squares: sums.squares,
         }
+    }
+
+    /// Of the few values of a small tensor, in the same blocks as those of a large one.
+    pub fn of_few(narrow: &[[u8; 4]], wide: &[f64]) -> Self {
+        let mut moments = Self::empty();
+        for block in narrow.chunks(BLOCK) {
+            moments.merge(&Self::of_block(&sums_f32(block)));
+        }
+        for block in wide.chunks(BLOCK) {
+            moments.merge(&Self::of_block(&sums_f64(block)));
+        }
+        moments
     }
 
     /// Of values that occur a number of times each; numbers smaller than `smallest_normal` are denormals.
@@ -150,6 +162,8 @@ impl Moments {
         let [second, third, fourth] = self.central;
         let variance = second / n;
         let spread = known && variance > 0.0;
+        // Powers of values beyond 1e77 overflow; what they would tell is then not known.
+        let finite = |value: &f64| value.is_finite();
         Statistics {
             count: self.count,
             finite: self.finite,
@@ -162,9 +176,9 @@ impl Moments {
             max: known.then_some(self.max),
             // A mean of rounded sums may lie beyond the extremes by a rounding error.
             mean: known.then_some(self.mean.max(self.min).min(self.max)),
-            std: known.then_some(variance.sqrt()),
-            skewness: spread.then_some(third / n / (variance * variance.sqrt())),
-            kurtosis: spread.then_some(fourth / n / (variance * variance) - 3.0),
+            std: known.then_some(variance.sqrt()).filter(finite),
+            skewness: spread.then_some(third / n / (variance * variance.sqrt())).filter(finite),
+            kurtosis: spread.then_some(fourth / n / (variance * variance) - 3.0).filter(finite),
             l1: self.l1,
             l2: self.squares.sqrt(),
             ..Statistics::default()

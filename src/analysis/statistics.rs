@@ -134,11 +134,7 @@ impl Quantiles {
 
     /// From a table; `None` where it is empty.
     pub fn of(table: &ValueTable) -> Option<Self> {
-        let mut values = [0.0; 7];
-        for (value, fraction) in values.iter_mut().zip(Self::FRACTIONS) {
-            *value = table.quantile(fraction)?;
-        }
-        Some(Self { values })
+        Some(Self { values: table.quantiles(Self::FRACTIONS)? })
     }
 
     /// The middle value.

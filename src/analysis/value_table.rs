@@ -28,39 +28,63 @@ impl ValueTable {
     /// The value below which a fraction `q` of the finite elements lies, by linear interpolation as numpy
     /// does, to within a bucket's width. `None` when there is none, or `q` is not in 0 … 1.
     pub fn quantile(&self, q: f64) -> Option<f64> {
-        let total = self.total();
-        if total == 0 || !(0.0..=1.0).contains(&q) {
-            return None;
-        }
-        let position = q * (total - 1) as f64;
-        let rank = position.floor() as u64;
-        let fraction = position - rank as f64;
-        let below = self.value_at(rank)?;
-        if fraction == 0.0 {
-            return Some(below);
-        }
-        let above = self.value_at(rank + 1)?;
-        // Two products instead of a difference, which could overflow.
-        Some(below * (1.0 - fraction) + above * fraction)
+        self.quantiles([q]).map(|[value]| value)
     }
 
+    /// Several quantiles of ascending fractions in one go.
+    pub fn quantiles<const N: usize>(&self, fractions: [f64; N]) -> Option<[f64; N]> {
+        let total = self.total();
+        if total == 0 || !fractions.iter().all(|fraction| (0.0..=1.0).contains(fraction)) {
+            return None;
+        }
+        let mut ranks = Ranks { table: self, index: 0, before: 0 };
+        let mut values = [0.0; N];
+        for (value, fraction) in values.iter_mut().zip(fractions) {
+            let position = fraction * (total - 1) as f64;
+            let rank = (position.floor() as u64).min(total - 1);
+            let between = position - rank as f64;
+            let below = ranks.value_at(rank);
+            // Two products instead of a difference, which could overflow.
+            *value = if between > 0.0 {
+                below * (1.0 - between) + ranks.value_at(rank + 1) * between
+            } else {
+                below
+            };
+        }
+        Some(values)
+    }
+}
+
+/// Finds elements by their rank, going up.
+struct Ranks<'a> {
+    table: &'a ValueTable,
+    /// The bucket that was found last, and the elements before it.
+    index: usize,
+    before: u64,
+}
+
+impl Ranks<'_> {
     /// The element of a rank (0 is the smallest), its bucket's elements taken as evenly spread.
-    fn value_at(&self, rank: u64) -> Option<f64> {
-        let mut before = 0;
-        for (index, &(low, high, count)) in self.buckets.iter().enumerate() {
-            if rank < before + count {
+    fn value_at(&mut self, rank: u64) -> f64 {
+        let buckets = &self.table.buckets;
+        if rank < self.before {
+            (self.index, self.before) = (0, 0);
+        }
+        while let Some(&(low, high, count)) = buckets.get(self.index) {
+            if rank < self.before + count {
                 let share = match count {
                     // The outermost elements are at the outermost ends; a lone one elsewhere may be anywhere.
-                    1 if index == 0 => 0.0,
-                    1 if index + 1 == self.buckets.len() => 1.0,
+                    1 if self.index == 0 => 0.0,
+                    1 if self.index + 1 == buckets.len() => 1.0,
                     1 => 0.5,
-                    _ => (rank - before) as f64 / (count - 1) as f64,
+                    _ => (rank - self.before) as f64 / (count - 1) as f64,
                 };
-                return Some(low * (1.0 - share) + high * share);
+                return low * (1.0 - share) + high * share;
             }
-            before += count;
+            self.before += count;
+            self.index += 1;
         }
-        self.buckets.last().map(|bucket| bucket.1)
+        buckets.last().map_or(f64::NAN, |bucket| bucket.1)
     }
 }
 

@@ -6,9 +6,11 @@ use std::cell::RefCell;
 
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use super::measure::{Measured, Measurement, QUANTILES, Wanted, measure};
+use super::inspect::tensors_with_errors;
+use super::measure::{Measured, Measurement, Wanted, measure};
 use crate::analysis::summary::LayerTable;
-use crate::model::{Checkpoint, Problem, TensorId, Value};
+use crate::analysis::{Distinct, PartStatistics, Quantiles};
+use crate::model::{Checkpoint, Problem, RoleEvidence, TensorId, Value};
 
 /// The whole object.
 pub struct InspectJson<'a> {
@@ -83,6 +85,7 @@ impl Serialize for Tensor<'_> {
         map.serialize_entry("elements", &tensor.elements())?;
         map.serialize_entry("bytes", &tensor.bytes())?;
         map.serialize_entry("role", tensor.role.name())?;
+        map.serialize_entry("role_evidence", &tensor.role_evidence.map(RoleEvidence::text))?;
         map.serialize_entry("trainable", &tensor.trainable)?;
         map.serialize_entry("tied_to", &tensor.tied_to.map(|first| &self.checkpoint.tensor(first).name))?;
         map.serialize_entry("slot_of", &tensor.slot_of.map(|of| &self.checkpoint.tensor(of).name))?;
@@ -115,7 +118,7 @@ struct Stats<'a>(&'a Measurement);
 
 impl Serialize for Stats<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Measurement { statistics, quantiles, histogram } = self.0;
+        let Measurement { statistics, histogram } = self.0;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("min", &statistics.min.map(Number))?;
         map.serialize_entry("max", &statistics.max.map(Number))?;
@@ -128,17 +131,44 @@ impl Serialize for Stats<'_> {
         map.serialize_entry("l2", &Number(statistics.l2))?;
         map.serialize_entry("skewness", &statistics.skewness.map(Number))?;
         map.serialize_entry("kurtosis", &statistics.kurtosis.map(Number))?;
-        map.serialize_entry("quantiles", &Quantiles(quantiles))?;
+        map.serialize_entry("max_abs", &statistics.max_abs().map(Number))?;
+        map.serialize_entry("positive_inf", &statistics.positive_infinity)?;
+        map.serialize_entry("negative_inf", &statistics.negative_infinity)?;
+        map.serialize_entry("denormals", &statistics.denormals)?;
+        map.serialize_entry("distinct", &statistics.distinct.count())?;
+        map.serialize_entry("distinct_is_exact", &matches!(statistics.distinct, Distinct::Exactly(_)))?;
+        if let Some(parts) = &statistics.parts {
+            let [real, imaginary] = &**parts;
+            map.serialize_entry("real", &Part(real))?;
+            map.serialize_entry("imag", &Part(imaginary))?;
+        }
+        map.serialize_entry("quantiles", &QuantilesJson(statistics.quantiles.as_ref()))?;
         map.serialize_entry("histogram", &histogram.as_ref().map(HistogramJson))?;
         map.end()
     }
 }
 
-struct Quantiles<'a>(&'a [f64]);
+struct Part<'a>(&'a PartStatistics);
 
-impl Serialize for Quantiles<'_> {
+impl Serialize for Part<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(QUANTILES.iter().zip(self.0).map(|((name, _), &value)| (*name, Number(value))))
+        let mut map = serializer.serialize_map(Some(4))?;
+        map.serialize_entry("min", &Number(self.0.min))?;
+        map.serialize_entry("max", &Number(self.0.max))?;
+        map.serialize_entry("mean", &Number(self.0.mean))?;
+        map.serialize_entry("std", &Number(self.0.std))?;
+        map.end()
+    }
+}
+
+struct QuantilesJson<'a>(Option<&'a Quantiles>);
+
+impl Serialize for QuantilesJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Empty where there is no finite value.
+        let values = self.0.map(|quantiles| quantiles.values);
+        let named = values.iter().flat_map(|values| Quantiles::FRACTIONS.iter().zip(values));
+        serializer.collect_map(named.map(|(fraction, value)| (fraction.to_string(), Number(*value))))
     }
 }
 
@@ -360,11 +390,12 @@ impl Serialize for Problems<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let checkpoint = self.0.checkpoint;
         let unreadable = self.0.unreadable.try_borrow().map_err(S::Error::custom)?;
+        let told = tensors_with_errors(checkpoint);
         serializer.collect_seq(
             checkpoint
                 .problems()
                 .iter()
-                .chain(unreadable.iter())
+                .chain(unreadable.iter().filter(|problem| !told.contains(&problem.tensor)))
                 .map(|problem| OneProblem { checkpoint, problem }),
         )
     }
