@@ -247,10 +247,7 @@ fn text(head: &[u8]) -> &'static str {
         return "an XML document";
     }
     if text.starts_with("node {") || text.starts_with("node{") || text.contains("\nnode {") {
-        return "a TensorFlow graph as text (.pbtxt), which is not read yet";
-    }
-    if text.starts_with("saved_model_schema_version") || text.starts_with("meta_graphs") {
-        return "a SavedModel as text (.pbtxt), which is not read; save it again as saved_model.pb";
+        return "a graph as text, but not of TensorFlow, whose nodes begin with their names";
     }
     if text.starts_with("tree\nversion=") {
         return "a LightGBM model; it holds decision trees, not tensors";

@@ -72,7 +72,14 @@ impl Format for TensorFlow {
     fn open(&self, probe: &Probe, progress: &Progress) -> Result<CheckpointParts, ReadError> {
         progress.advance(0)?;
         match layout(probe) {
-            Some(Layout::Bundle(prefix)) => open_checkpoint(&prefix),
+            Some(Layout::Bundle(prefix)) => {
+                let mut parts = open_checkpoint(&prefix)?;
+                let series = self.siblings(probe);
+                if !series.is_empty() {
+                    parts.problems.push(state_file::last_by_name(&prefix, &series));
+                }
+                Ok(parts)
+            }
             Some(Layout::V1(path)) => open_v1(&path),
             Some(Layout::State(path)) => open_state(&path),
             Some(Layout::SavedModel(path)) => open_saved_model(&path),
@@ -107,14 +114,9 @@ fn layout(probe: &Probe) -> Option<Layout> {
         if has(state_file::NAME) && starts_like_state(&state) {
             return Some(Layout::State(state));
         }
-        // A folder with one checkpoint and no state file, such as a SavedModel's `variables`.
-        let mut indexes = entries.iter().filter_map(|entry| entry.strip_suffix(".index"));
-        let (first, second) = (indexes.next(), indexes.next());
-        return first
-            .filter(|_| second.is_none())
-            .map(|name| path.join(name))
-            .filter(|prefix| is_table(&bundle::with_suffix(prefix, ".index")))
-            .map(Layout::Bundle);
+        // A folder without a state file, such as a SavedModel's `variables`: its only checkpoint, or the last by name.
+        let series = state_file::by_name(path, entries);
+        return series.last().cloned().map(Layout::Bundle);
     }
     let source = probe.source()?;
     match text_form::looks_like(probe.head()) {
@@ -145,7 +147,7 @@ fn layout(probe: &Probe) -> Option<Layout> {
     }
     // A data file is nothing but tensor bytes: only its name and the index beside it tell what it is.
     let prefix = path.with_file_name(data_file_prefix(&name)?);
-    is_table(&bundle::with_suffix(&prefix, ".index")).then_some(Layout::Bundle(prefix))
+    state_file::is_table(&bundle::with_suffix(&prefix, ".index")).then_some(Layout::Bundle(prefix))
 }
 
 /// `P` of `P.data-00000-of-00002`.
@@ -160,12 +162,6 @@ fn starts_like_state(path: &Path) -> bool {
     ByteSource::open(path)
         .and_then(|source| source.read_up_to("the checkpoint state file", 0, 64))
         .is_ok_and(|head| state_file::looks_like(&head))
-}
-
-fn is_table(path: &Path) -> bool {
-    ByteSource::open(path)
-        .and_then(|source| source.read_up_to("the end of the file", source.len().saturating_sub(8), 8))
-        .is_ok_and(|tail| sstable::has_magic(&tail))
 }
 
 /// The latest checkpoint of a folder.

@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::bundle::with_suffix;
+use crate::formats::containers::sstable;
+use crate::model::layer_tree::natural_cmp;
 use crate::model::{Problem, ReadError};
 use crate::raw::ByteSource;
 
@@ -87,24 +89,50 @@ pub fn resolve(path: &Path) -> Result<State, ReadError> {
         series.push(found.clone());
     }
     if series.len() > 1 {
-        let names: Vec<String> = series
-            .iter()
-            .filter(|prefix| **prefix != found)
-            .take(NAMED)
-            .map(|prefix| prefix.file_name().unwrap_or_default().to_string_lossy().into_owned())
-            .collect();
-        let more = series.len() - 1 - names.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let message = format!(
-            "this folder holds {} checkpoints; the others are {}{more}",
-            series.len(),
-            names.join(", ")
-        );
+        let message = format!("this folder holds {} checkpoints; {}", series.len(), others(&found, &series));
         problems.push(Problem::info("series", message));
     } else {
         series.clear();
     }
     Ok(State { latest: found, series, problems })
+}
+
+/// The checkpoints of a folder that has no state file, in the order of the numbers in their names.
+pub fn by_name(folder: &Path, entries: &[String]) -> Vec<PathBuf> {
+    let mut names: Vec<&str> = entries.iter().filter_map(|entry| entry.strip_suffix(".index")).collect();
+    names.sort_by(|a, b| natural_cmp(a, b));
+    let prefixes = names.into_iter().map(|name| folder.join(name));
+    prefixes.filter(|prefix| is_table(&with_suffix(prefix, ".index"))).take(SERIES).collect()
+}
+
+/// Says which of a folder's checkpoints is shown, where no state file does.
+pub fn last_by_name(shown: &Path, series: &[PathBuf]) -> Problem {
+    let name = shown.file_name().unwrap_or_default().to_string_lossy();
+    let message = format!(
+        "this folder holds {} checkpoints and no file that says which is the latest; {} is shown, the last by name; {}",
+        series.len(),
+        quoted(&name),
+        others(shown, series)
+    );
+    Problem::info("series", message)
+}
+
+fn others(shown: &Path, series: &[PathBuf]) -> String {
+    let others = series.iter().filter(|prefix| *prefix != shown);
+    let names: Vec<String> = others
+        .take(NAMED)
+        .map(|prefix| prefix.file_name().unwrap_or_default().to_string_lossy().into_owned())
+        .collect();
+    let more = series.len().saturating_sub(1 + names.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("the others are {}{more}", names.join(", "))
+}
+
+/// Whether a file is a sorted table.
+pub fn is_table(path: &Path) -> bool {
+    ByteSource::open(path)
+        .and_then(|source| source.read_up_to("the end of the file", source.len().saturating_sub(8), 8))
+        .is_ok_and(|tail| sstable::has_magic(&tail))
 }
 
 /// Whether checkpoint files of that prefix exist: V2's index, or V1's single file. A prefix that ends in the folder
@@ -201,6 +229,19 @@ mod tests {
             (folder.path().join("m-2"), vec!["latest-checkpoint-missing", "series"])
         );
         assert_eq!(found.series, [folder.path().join("m-1"), folder.path().join("m-2")]);
+    }
+
+    #[test]
+    fn without_a_state_file_the_numbers_in_names_order_the_checkpoints() {
+        let folder = folder("", &[]);
+        let table = sstable::testing::table(&[]);
+        let names = ["m-10.index", "m-2.index", "notes.index"].map(str::to_owned);
+        for name in &names[..2] {
+            std::fs::write(folder.path().join(name), &table).expect("written");
+        }
+        let series = by_name(folder.path(), &names);
+        assert_eq!(series, [folder.path().join("m-2"), folder.path().join("m-10")]);
+        assert!(last_by_name(&series[1], &series).message.ends_with("the others are m-2"));
     }
 
     #[test]

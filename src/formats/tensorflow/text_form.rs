@@ -34,6 +34,9 @@ pub fn looks_like(head: &[u8]) -> Option<Root> {
     match name {
         // Other texts have nodes too: those of a graph begin with their name.
         b"node" if message && begins_with_name(rest) => Some(Root::Graph),
+        b"library" | b"versions" if message && head.windows(7).any(|text| text == b"\nnode {") => {
+            Some(Root::Graph)
+        }
         b"meta_info_def" | b"graph_def" if message => Some(Root::MetaGraph),
         b"meta_graphs" if message => Some(Root::SavedModel),
         b"saved_model_schema_version" if rest.starts_with(b":") => Some(Root::SavedModel),
@@ -205,6 +208,7 @@ mod tests {
             ("# a comment\n node: <name : \"x\"", Some(Root::Graph)),
             ("saved_model_schema_version: 1\n", Some(Root::SavedModel)),
             ("meta_info_def {\n", Some(Root::MetaGraph)),
+            ("versions {\n  producer: 1\n}\nnode {", Some(Root::Graph)),
             ("node {\n  input: \"x\"", None),
             ("name: \"net\"\nlayer {", None),
             ("node", None),
