@@ -15,3 +15,4 @@ mod pytorch_sets;
 mod robustness;
 mod safetensors_oracle;
 mod support;
+mod tensorflow;

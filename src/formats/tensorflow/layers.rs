@@ -76,30 +76,52 @@ fn traced_shape(graph: &Graph, id: NodeId) -> Option<Dimensions> {
         .cloned()
 }
 
-/// In a Sequential model, what a layer gives is what the next one was built for: input shapes, by the layer before.
+/// What a layer gives is what the one behind it was built for: input shapes, by the layer before. Where a layer takes in
+/// several, Keras keeps no single shape.
 fn inputs_of_followers(saved: &SavedModel) -> HashMap<NodeId, Dimensions> {
-    let Some(graph) = &saved.graph else { return HashMap::new() };
     let mut shapes = HashMap::new();
     for (&model, object) in &saved.keras {
-        if object.identifier != "_tf_keras_sequential" {
-            continue;
-        }
-        let mut layers: Vec<(&str, NodeId)> = graph
-            .node(model)
-            .map(|node| node.children.as_slice())
-            .unwrap_or_default()
-            .iter()
-            .filter(|(name, _)| name.starts_with("layer-"))
-            .map(|(name, id)| (name.as_str(), *id))
-            .collect();
+        let node = saved.graph.as_ref().and_then(|graph| graph.node(model));
+        let children = node.map(|node| node.children.as_slice()).unwrap_or_default();
+        let mut layers: Vec<&(String, NodeId)> =
+            children.iter().filter(|(name, _)| name.starts_with("layer-")).collect();
         layers.sort_by(|(a, _), (b, _)| natural_cmp(a, b));
-        for (&(_, layer), &(_, next)) in layers.iter().zip(layers.iter().skip(1)) {
+        let pairs: Vec<(NodeId, NodeId)> = match object.identifier.as_str() {
+            "_tf_keras_sequential" => {
+                layers.iter().zip(layers.iter().skip(1)).map(|(layer, next)| (layer.1, next.1)).collect()
+            }
+            "_tf_keras_network" => {
+                let by_name: HashMap<String, NodeId> =
+                    layers.iter().filter_map(|(_, id)| Some((keras_name(&saved.keras, *id)?, *id))).collect();
+                connections(&object.json)
+                    .into_iter()
+                    .filter_map(|(from, to)| Some((*by_name.get(from)?, *by_name.get(to)?)))
+                    .collect()
+            }
+            _ => continue,
+        };
+        for (layer, next) in pairs {
             let built =
                 saved.keras.get(&next).and_then(|next| dimensions(next.json.get("build_input_shape")?));
             shapes.extend(built.map(|shape| (layer, shape)));
         }
     }
     shapes
+}
+
+/// Names of layers that are called once, with one input, each behind the name of the layer that the input is of.
+fn connections(model: &serde_json::Value) -> Vec<(&str, &str)> {
+    let layers = model.get("config").and_then(|config| config.get("layers"));
+    let connection = |layer| -> Option<(&str, &str)> {
+        let layer: &serde_json::Value = layer;
+        // `"inbound_nodes": [[["pool_1", 0, 0, {}]]]`: calls, inputs of a call, and what an input is of.
+        let [call] = layer.get("inbound_nodes")?.as_array()?.as_slice() else { return None };
+        let [input] = call.as_array()?.as_slice() else { return None };
+        let [from, node, output, ..] = input.as_array()?.as_slice() else { return None };
+        let first = node.as_u64() == Some(0) && output.as_u64() == Some(0);
+        Some((from.as_str()?, layer.get("name")?.as_str()?)).filter(|_| first)
+    };
+    layers.and_then(serde_json::Value::as_array).into_iter().flatten().filter_map(connection).collect()
 }
 
 /// The shape that Keras's description gives: that of an input, or of what a layer that keeps shapes was built for.
@@ -109,6 +131,10 @@ fn configured_shape(json: &serde_json::Value, class: &str) -> Option<Dimensions>
         config.get("batch_input_shape").or_else(|| config.get("batch_shape"))?
     } else if SHAPE_KEPT.contains(&class) {
         json.get("build_input_shape")?
+    } else if class == "Dense" {
+        let mut shape = dimensions(json.get("build_input_shape")?)?;
+        *shape.last_mut()? = Some(json.get("config")?.get("units")?.as_u64()?);
+        return Some(shape);
     } else {
         return None;
     };
@@ -147,6 +173,7 @@ mod tests {
         let configured = configured_shape(&json, "BatchNormalization");
         assert_eq!(configured, Some(vec![None, Some(7), Some(16)]));
         assert_eq!(configured_shape(&json, "Dense"), None);
+        assert_eq!(configured_shape(&json, "Conv1D"), None);
         let traced = Some(vec![None, None, Some(16)]);
         assert_eq!(more_definite(traced, configured.clone()), configured);
         assert_eq!(more_definite(Some(vec![Some(3)]), configured), Some(vec![Some(3)]));

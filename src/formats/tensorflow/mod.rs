@@ -16,6 +16,7 @@ pub mod saved_model;
 pub mod state_file;
 pub mod tensor_proto;
 pub mod text_form;
+pub mod tf1_names;
 pub mod types;
 pub mod v1;
 pub mod values;
