@@ -60,7 +60,7 @@ impl Format for Numpy {
                     let text = "bytes follow the array; they are not shown";
                     catalogue.problems.push(Problem::warning("trailing-bytes", text));
                 }
-                catalogue.add("", &header, Place::Source(source.clone()), source.len());
+                catalogue.add("", &header, &Place::Source(source.clone()), source.len());
             }
         }
         Ok(CheckpointParts {
@@ -80,7 +80,7 @@ impl Format for Numpy {
 /// Whether the archive holds arrays: nothing else in it, or some under the name of one that does.
 fn is_npz(archive: &ZipArchive, file_name: &str) -> bool {
     let mut files = archive.entries().iter().filter(|entry| !entry.name.ends_with('/'));
-    let is_npy = |entry: &ZipEntry| entry.name.ends_with(".npy");
+    let is_npy = |entry: &ZipEntry| entry.name.strip_suffix(".npy").is_some();
     if file_name.to_ascii_lowercase().ends_with(".npz") {
         files.any(is_npy)
     } else {
@@ -114,7 +114,7 @@ impl Catalogue {
         match Header::read(|len| archive.head(entry, len)) {
             Ok(header) => {
                 let place = Place::Member(archive.clone(), entry.clone());
-                self.add(name, &header, place, entry.size);
+                self.add(name, &header, &place, entry.size);
             }
             Err(error) => {
                 let dtype = Dtype::Other("unknown".into(), 0);
@@ -125,7 +125,7 @@ impl Catalogue {
     }
 
     /// Adds the fields of an array. `len`: bytes of the whole `.npy`.
-    fn add(&mut self, name: &str, header: &Header, place: Place, len: u64) {
+    fn add(&mut self, name: &str, header: &Header, place: &Place, len: u64) {
         let fault = match header.data_bytes() {
             _ if header.has_objects() => {
                 Some("it holds Python objects as a pickle, which is not read".to_owned())
@@ -231,9 +231,8 @@ impl Array {
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let mut picked = Vec::new();
-        let mut sink = |records: &[u8]| match self.pick(records, &mut picked) {
-            true => sink(&picked),
-            false => sink(records),
+        let mut sink = |records: &[u8]| {
+            if self.pick(records, &mut picked) { sink(&picked) } else { sink(records) }
         };
         if self.header.record_bytes == 0 {
             return Ok(());
@@ -371,5 +370,58 @@ impl TensorReader for Reader {
         let array = self.arrays.get(id).ok()?;
         let Place::Source(source) = &array.place else { return None };
         array.is_plain().then(|| read_strided_at(&array.records(source.clone()), offset, buffer))?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(descr: &str, shape: &str, data: &[u8]) -> CheckpointParts {
+        let header = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}\n");
+        let mut bytes = b"\x93NUMPY\x01\0".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend(data);
+        let probe = Probe::of_source("array.npy".into(), ByteSource::from_vec(bytes)).expect("a probe");
+        Numpy.open(&probe, &Progress::new()).expect("opens")
+    }
+
+    fn read(parts: &CheckpointParts) -> Result<Vec<u8>, ReadError> {
+        let mut all = Vec::new();
+        parts.reader.read_chunks(TensorId(0), &Progress::new(), &mut |piece| {
+            all.extend_from_slice(piece);
+            ControlFlow::Continue(())
+        })?;
+        Ok(all)
+    }
+
+    #[test]
+    fn an_array_of_objects_is_named_and_its_pickle_never_read() {
+        let parts = opened("'|O'", "(1,)", b"\x80\x04cos\nsystem\n.");
+        assert_eq!((parts.tensors.len(), parts.problems.len()), (1, 1));
+        assert!(parts.problems[0].message.contains("pickle"), "{:?}", parts.problems);
+        assert!(read(&parts).is_err());
+    }
+
+    #[test]
+    fn an_array_that_is_cut_off_is_shown_without_values() {
+        let parts = opened("'<f4'", "(3,)", &[0; 8]);
+        assert_eq!(parts.tensors[0].shape.dims(), [3]);
+        assert!(parts.problems[0].message.contains("cut off") && read(&parts).is_err());
+    }
+
+    #[test]
+    fn bytes_behind_the_array_are_mentioned() {
+        let parts = opened("'>i2'", "(2,)", &[0, 1, 2, 3, 9]);
+        assert_eq!(read(&parts).expect("values"), [1, 0, 3, 2]);
+        assert_eq!(parts.problems[0].code, "trailing-bytes");
+    }
+
+    #[test]
+    fn elements_of_no_bytes_and_of_too_many_are_survived() {
+        assert_eq!(read(&opened("'<U0'", "(5,)", b"")).expect("nothing"), [0; 0]);
+        let large = opened("'|S999999999'", "(1,)", b"");
+        assert!(read(&large).is_err());
     }
 }

@@ -257,7 +257,7 @@ impl Dtype {
             Self::Int32 | Self::Qint32 => each(bytes, out, |b| f64::from(i32::from_le_bytes(b))),
             Self::Int16 => each(bytes, out, |b| f64::from(i16::from_le_bytes(b))),
             Self::Int8 | Self::Qint8 | Self::Int4 | Self::Int2 => {
-                each(bytes, out, |[b]| f64::from(b.cast_signed()))
+                each(bytes, out, |[b]| f64::from(b.cast_signed()));
             }
             Self::Uint64 => each(bytes, out, |b| u64::from_le_bytes(b) as f64),
             Self::Uint32 => each(bytes, out, |b| f64::from(u32::from_le_bytes(b))),

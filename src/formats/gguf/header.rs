@@ -87,7 +87,7 @@ impl Header {
             Fields { source, window: Vec::new(), start: 0, position: 4, big_endian: false, wide: true };
         let version = fields.u32("the version")?;
         // A version that is 0 in its low half is one of the other byte order.
-        fields.big_endian = version & 0xffff == 0;
+        fields.big_endian = version.trailing_zeros() >= 16;
         let version = if fields.big_endian { version.swap_bytes() } else { version };
         if !(1..=3).contains(&version) {
             return Err(ReadError::unsupported(format!(

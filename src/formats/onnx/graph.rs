@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
-use super::tensor::{self, Part, Tensor, Values, entry, fields, text, value_info};
+use super::tensor::{self, Located, Part, Tensor, Values, entry, fields, text, value_info};
 use crate::formats::containers::protobuf::SourcePayload;
 use crate::model::{
     Dtype, LayerInfo, Problem, Progress, ReadError, Shape, TensorId, TensorInfo, TensorRole, Value,
@@ -30,7 +30,7 @@ pub struct Walk<'a> {
     pub tensors: Vec<Tensor>,
     pub problems: Vec<Problem>,
     /// Bytes of the files that hold external values.
-    external: HashMap<String, Result<(PathBuf, u64), String>>,
+    external: HashMap<String, Located>,
     uses: HashMap<String, Use>,
 }
 
@@ -182,7 +182,7 @@ impl<'a> Walk<'a> {
             match (field.number, constant, field.payload) {
                 (1, ..) => name = text(source, field.payload)?,
                 (5, Some(constant), payload) => {
-                    self.tensor(payload, path, Some(constant), TensorRole::Other)?
+                    self.tensor(payload, path, Some(constant), TensorRole::Other)?;
                 }
                 (22, Some(constant), payload) => self.sparse(payload, path, Some(constant))?,
                 (6 | 11, _, payload) => graphs.push(payload),
@@ -385,7 +385,7 @@ impl<'a> Walk<'a> {
 
 /// The file that an external location names, if it lies in the model's folder, and its size.
 /// Source: <https://onnx.ai/onnx/repo-docs/ExternalData.html>.
-fn locate(folder: &Path, location: &str) -> Result<(PathBuf, u64), String> {
+fn locate(folder: &Path, location: &str) -> Located {
     let relative = Path::new(location);
     let inside = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if !inside || location.is_empty() || location.contains('\\') {

@@ -65,7 +65,7 @@ impl Format for Onnx {
                 }
                 (4, payload) => keep("domain", Value::Text(text(source, payload)?)),
                 (5, SourcePayload::Number(version)) => {
-                    keep("model_version", Value::Int(version.cast_signed()))
+                    keep("model_version", Value::Int(version.cast_signed()));
                 }
                 (6, payload) => keep("doc_string", Value::Text(text(source, payload)?)),
                 (7, payload) => keep("graph", Value::Map(walk.graph(payload, &[])?)),
@@ -132,8 +132,7 @@ fn is_model(source: &ByteSource) -> bool {
                 }
             }
             (7, SourcePayload::Range { .. }) => graph = true,
-            (5, SourcePayload::Number(_)) => {}
-            (3 | 4 | 6 | 8 | 14 | 20 | 25, SourcePayload::Range { .. }) => {}
+            (5, SourcePayload::Number(_)) | (3 | 4 | 6 | 8 | 14 | 20 | 25, SourcePayload::Range { .. }) => {}
             _ => return false,
         }
     }

@@ -14,6 +14,9 @@ const SINGLES: usize = 1 << 20;
 /// Bytes of one name, key or short text.
 pub const TEXT_BYTES: u64 = 1 << 20;
 
+/// A file with external values and its size; `Err` says why it is not opened.
+pub type Located = Result<(PathBuf, u64), String>;
+
 /// A stretch of a repeated field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -141,7 +144,7 @@ pub fn numbers(source: &ByteSource, payload: SourcePayload, into: &mut Vec<u64>)
 pub fn read(
     source: &ByteSource,
     payload: SourcePayload,
-    external: &mut dyn FnMut(&str) -> Result<(PathBuf, u64), String>,
+    external: &mut dyn FnMut(&str) -> Located,
 ) -> Result<Tensor, ReadError> {
     let mut name = String::new();
     let mut dims = Vec::new();
@@ -207,7 +210,7 @@ fn of_list(dtype: &Dtype, lists: &[(u32, Part)]) -> Values {
 
 fn find_external(
     entries: &[(String, String)],
-    external: &mut dyn FnMut(&str) -> Result<(PathBuf, u64), String>,
+    external: &mut dyn FnMut(&str) -> Located,
 ) -> Result<Values, String> {
     let get = |key: &str| entries.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
     let number = |key: &str| match get(key).filter(|text| !text.is_empty()) {

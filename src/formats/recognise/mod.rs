@@ -70,7 +70,9 @@ pub fn looks_like(probe: &Probe) -> String {
         return "a TensorBoard event file or TFRecord; it holds a training log or data, not a checkpoint"
             .to_owned();
     }
-    if probe.file_name().ends_with(".bin") && probe.path().with_extension("xml").is_file() {
+    if probe.path().extension().is_some_and(|extension| extension == "bin")
+        && probe.path().with_extension("xml").is_file()
+    {
         return "perhaps the weights of an OpenVINO model, whose description is the .xml file beside it; open the checkpoint it was converted from"
             .to_owned();
     }

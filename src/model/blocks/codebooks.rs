@@ -67,7 +67,7 @@ pub fn tq1_0(block: &[u8; 54], out: &mut [f32; 256]) {
     for (to, (at, digit)) in out.iter_mut().zip(digits) {
         // The byte is a fraction of 256: times 3^digit, its next digit is the part above 256.
         let shifted = block[at].wrapping_mul([1, 3, 9, 27, 81][digit]);
-        *to = d * (f32::from(u16::from(shifted) * 3 >> 8) - 1.0);
+        *to = d * (f32::from((u16::from(shifted) * 3) >> 8) - 1.0);
     }
 }
 

@@ -254,20 +254,19 @@ fn add_fields(
             // A repeated record has no single stride: its raw bytes stand for it.
             let nested = matches!(descr, Value::List(_));
             fields.truncate(if nested { first } else { fields.len() });
-            match fields.get_mut(first) {
-                Some(field) => (field.shape, field.bytes) = (dims, bytes),
-                None => {
-                    let kind = format!("record{}", each.saturating_mul(8));
-                    let bits = u32::try_from(each.saturating_mul(8)).map_err(|_| overflow())?;
-                    let element = Element {
-                        dtype: Dtype::Other(kind.into(), bits),
-                        bytes: bits / 8,
-                        swap_unit: 1,
-                        kind: 'V',
-                    };
-                    let path = path.iter().cloned().chain([name.to_owned()]).collect();
-                    fields.push(Field { path, element, shape: dims, offset: end, bytes });
-                }
+            if let Some(field) = fields.get_mut(first) {
+                (field.shape, field.bytes) = (dims, bytes);
+            } else {
+                let kind = format!("record{}", each.saturating_mul(8));
+                let bits = u32::try_from(each.saturating_mul(8)).map_err(|_| overflow())?;
+                let element = Element {
+                    dtype: Dtype::Other(kind.into(), bits),
+                    bytes: bits / 8,
+                    swap_unit: 1,
+                    kind: 'V',
+                };
+                let path = path.iter().cloned().chain([name.to_owned()]).collect();
+                fields.push(Field { path, element, shape: dims, offset: end, bytes });
             }
         }
         end = end.checked_add(bytes).ok_or_else(overflow)?;
