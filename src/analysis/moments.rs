@@ -176,7 +176,8 @@ impl Moments {
             max: known.then_some(self.max),
             // A mean of rounded sums may lie beyond the extremes by a rounding error.
             mean: known.then_some(self.mean.max(self.min).min(self.max)),
-            std: known.then_some(variance.sqrt()).filter(finite),
+            // Infinite where the squares overflow, as numpy has it: the spread is then beyond what is told.
+            std: known.then_some(if second.is_finite() { variance.sqrt() } else { f64::INFINITY }),
             skewness: spread.then_some(third / n / (variance * variance.sqrt())).filter(finite),
             kurtosis: spread.then_some(fourth / n / (variance * variance) - 3.0).filter(finite),
             l1: self.l1,
