@@ -421,7 +421,7 @@ mod tests {
     #[test]
     fn elements_of_no_bytes_and_of_too_many_are_survived() {
         assert_eq!(read(&opened("'<U0'", "(5,)", b"")).expect("nothing"), [0; 0]);
-        let large = opened("'|S999999999'", "(1,)", b"");
+        let large = opened("'|S99999999'", "(1,)", b"");
         assert!(read(&large).is_err());
     }
 }
