@@ -19,7 +19,7 @@
 //!
 //! Who may use whom (checked by `tests/architecture.rs`):
 //! - `model` and `text` depend on nothing of ours; `raw` on `model`; `formats` on `model` and `raw`;
-//!   `analysis` on `model`; `export` on `model`, `analysis`, `text`; `jobs` on those; `state` on `model`, `analysis`, `jobs`; `ui` on `state`,
+//!   `analysis` on `model`, through whose checkpoints it reads values; `export` on `model`, `analysis`, `text`; `jobs` on those; `state` on `model`, `analysis`, `jobs`; `ui` on `state`,
 //!   `model`, `analysis`, `text`; `app` on everything; `cli` on everything but `ui`, `app`, `state`.
 //! - Only `ui`, `app` and `main.rs` name `egui` or `eframe`.
 //! - Formats do not call each other; shared containers live in `formats::containers` and know no framework.

@@ -111,7 +111,7 @@ fn each_layer_names_only_the_layers_below_it() {
         ("formats", &["model", "raw", "formats"]),
         ("analysis", &["model", "analysis"]),
         ("export", &["model", "analysis", "text", "export"]),
-        ("jobs", &["model", "raw", "formats", "analysis", "export", "jobs"]),
+        ("jobs", &["model", "raw", "formats", "analysis", "export", "text", "jobs"]),
         ("state", &["model", "analysis", "jobs", "state", "text"]),
         ("ui", &["model", "analysis", "state", "text", "ui"]),
         ("cli", &["model", "raw", "formats", "analysis", "export", "jobs", "text", "cli"]),
@@ -150,9 +150,8 @@ fn views_never_touch_files_threads_or_locks() {
 #[test]
 fn analysis_knows_no_files() {
     check(|source, line| {
-        let forbidden = ["std::fs", "std::io", "std::path", "ByteSource", "Progress"]
-            .into_iter()
-            .find(|name| line.contains(name))?;
+        let forbidden =
+            ["std::fs", "std::io", "std::path", "ByteSource"].into_iter().find(|name| line.contains(name))?;
         source.is_in(&["analysis/"]).then(|| format!("`{forbidden}` in `analysis`"))
     });
 }
@@ -168,7 +167,7 @@ fn state_does_no_input_or_output() {
 
 #[test]
 fn formats_do_not_call_each_other() {
-    const FORMATS: [&str; 4] = ["safetensors", "pytorch", "keras", "tensorflow"];
+    const FORMATS: [&str; 7] = ["safetensors", "pytorch", "keras", "tensorflow", "numpy", "gguf", "onnx"];
     check(|source, line| {
         let place = source.path.strip_prefix("formats/")?;
         let own = place.split(['/', '.']).next().unwrap_or_default();

@@ -1,15 +1,21 @@
-//! The inner loops over values, per dtype; the only place with SIMD dispatch.
+//! The inner loops over values, per width of element; the only place with SIMD dispatch.
 //!
-//! Plain loops over fixed lanes, which the compiler vectorises for the widest instruction set of the
-//! machine (`multiversion`). Nothing here knows of tensors or of what the numbers are for.
+//! Plain loops over fixed lanes, which the compiler vectorises for the widest instruction set of the machine
+//! (`multiversion`). Sums and key counting share a loop: counting waits for memory, sums for arithmetic, and together
+//! they take hardly longer than counting alone. Multiplications and additions are not fused, so that every instruction
+//! set gives the same digits. Nothing here knows of tensors or of what the numbers are for.
 
 use multiversion::multiversion;
 
-/// Values per block: the moments of a block are taken in two passes over it while it is in the first-level cache.
+/// Values whose sums are taken at a time. The distances are from one of them, which keeps the sums exact enough.
 pub(super) const BLOCK: usize = 2048;
 
 /// Partial sums that are kept apart, so that additions do not wait for each other.
 const LANES: usize = 8;
+
+/// Counters per 16-bit key, twice: neighbours count in different halves, so that runs of one value do not wait for the
+/// counter they have just written.
+pub(super) type KeyCounts = [u32; 2 << 16];
 
 /// Sums over the finite values of a block.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,6 +24,8 @@ pub(super) struct BlockSums {
     pub finite: u64,
     /// Values equal to zero.
     pub zeros: u64,
+    /// Values that are not zero but smaller than the smallest normal number of the type.
+    pub denormals: u64,
     /// NaN values.
     pub nan: u64,
     /// +∞ values.
@@ -28,40 +36,116 @@ pub(super) struct BlockSums {
     pub min: f64,
     /// Largest finite value; −∞ when there is none.
     pub max: f64,
-    /// Sum of values.
-    pub sum: f64,
+    /// Arithmetic mean; 0 when there is none.
+    pub mean: f64,
     /// Sum of magnitudes.
     pub l1: f64,
     /// Sum of squares.
     pub squares: f64,
-    /// Sums of the second to fourth power of the distances from the block's mean.
+    /// Sums of the second to fourth power of the distances from the mean.
     pub central: [f64; 3],
 }
 
-/// Sums of a block of at most [`BLOCK`] values.
-///
-/// Non-finite values are rare; a block that has some is copied without them first.
-pub(super) fn sums_f32(values: &[f32]) -> BlockSums {
-    let mut sums = first_pass_f32(values);
-    if sums.finite == values.len() as u64 {
-        sums.central = second_pass_f32(values, sums.sum / sums.finite as f64);
-        return sums;
+impl BlockSums {
+    /// Of no values.
+    pub const EMPTY: Self = Self {
+        finite: 0,
+        zeros: 0,
+        denormals: 0,
+        nan: 0,
+        positive_infinity: 0,
+        negative_infinity: 0,
+        min: f64::INFINITY,
+        max: f64::NEG_INFINITY,
+        mean: 0.0,
+        l1: 0.0,
+        squares: 0.0,
+        central: [0.0; 3],
+    };
+}
+
+/// What one pass over a block leaves. Right only when `all_finite`.
+struct Pass {
+    all_finite: bool,
+    min: f64,
+    max: f64,
+    /// Zeros and denormals.
+    tiny: u32,
+    l1: f64,
+    /// Sums of the first to fourth power of the distances from the shift.
+    powers: [f64; 4],
+}
+
+impl Pass {
+    /// `count` values, of which `zeros` are zero.
+    fn sums(&self, count: usize, zeros: u64, shift: f64) -> BlockSums {
+        let n = count as f64;
+        let [first, second, third, fourth] = self.powers;
+        let offset = first / n;
+        BlockSums {
+            finite: count as u64,
+            zeros,
+            denormals: u64::from(self.tiny) - zeros,
+            min: self.min,
+            max: self.max,
+            mean: shift + offset,
+            l1: self.l1,
+            squares: not_negative(second + shift * (2.0 * first + n * shift)),
+            central: [
+                not_negative(second - offset * first),
+                third - offset * (3.0 * second - 2.0 * offset * first),
+                not_negative(
+                    fourth - offset * (4.0 * third - offset * (6.0 * second - 3.0 * offset * first)),
+                ),
+            ],
+            ..BlockSums::EMPTY
+        }
     }
-    let finite: Vec<f64> = values.iter().filter(|v| v.is_finite()).map(|&v| f64::from(v)).collect();
-    let outside = values.iter().filter(|v| !v.is_finite()).map(|&v| f64::from(v));
-    with_outside(sums_f64(&finite), outside)
+}
+
+/// Rounding must not make a sum of even powers negative. NaN (from overflow of the powers) stays.
+fn not_negative(sum: f64) -> f64 {
+    if sum < 0.0 { 0.0 } else { sum }
+}
+
+/// Sums of a block of at most [`BLOCK`] little-endian `f32`, whose keys are counted.
+pub(super) fn block_f32(elements: &[[u8; 4]], counts: &mut KeyCounts) -> BlockSums {
+    let Some(&first) = elements.first() else { return BlockSums::EMPTY };
+    let shift = f64::from(f32::from_le_bytes(first));
+    let pass = pass_f32(elements, shift, counts);
+    if pass.all_finite {
+        // Zeros and denormals are rare; only a block that has some is looked at again.
+        let zeros = if pass.tiny == 0 { 0 } else { zeros_f32(elements) };
+        return pass.sums(elements.len(), zeros, shift);
+    }
+    sums_f32(elements)
+}
+
+/// The same to the last digit, without counting keys. Not as fast.
+pub(super) fn sums_f32(elements: &[[u8; 4]]) -> BlockSums {
+    let values = elements.iter().map(|&element| f32::from_le_bytes(element));
+    let denormals = values.clone().filter(|value| value.is_subnormal()).count() as u64;
+    let wide: Vec<f64> = values.map(f64::from).collect();
+    BlockSums { denormals, ..sums_f64(&wide) }
 }
 
 /// The same for `f64`.
+pub(super) fn block_f64(values: &[f64], counts: &mut KeyCounts) -> BlockSums {
+    count_keys_f64(values, counts);
+    sums_f64(values)
+}
+
+/// Sums of a block of at most [`BLOCK`] values, whose keys are not counted.
 pub(super) fn sums_f64(values: &[f64]) -> BlockSums {
-    let mut sums = first_pass_f64(values);
-    if sums.finite == values.len() as u64 {
-        sums.central = second_pass_f64(values, sums.sum / sums.finite.max(1) as f64);
-        return sums;
+    let Some(&shift) = values.first() else { return BlockSums::EMPTY };
+    let pass = pass_f64(values, shift);
+    if pass.all_finite {
+        let zeros =
+            if pass.tiny == 0 { 0 } else { values.iter().filter(|&&value| value == 0.0).count() as u64 };
+        return pass.sums(values.len(), zeros, shift);
     }
-    let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
-    let outside = values.iter().copied().filter(|v| !v.is_finite());
-    with_outside(sums_f64(&finite), outside)
+    let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+    with_outside(sums_f64(&finite), values.iter().copied().filter(|value| !value.is_finite()))
 }
 
 fn with_outside(mut sums: BlockSums, outside: impl Iterator<Item = f64>) -> BlockSums {
@@ -77,110 +161,120 @@ fn with_outside(mut sums: BlockSums, outside: impl Iterator<Item = f64>) -> Bloc
     sums
 }
 
-// Two copies of each loop rather than a generic one: the dispatch attribute needs concrete functions. In the first
-// pass, `finite` is right only when all values are finite; otherwise the caller throws the sums away.
-macro_rules! passes {
-    ($first:ident, $second:ident, $type:ty) => {
-        #[multiversion(targets(
-            "x86_64+avx512f+avx512dq+avx512bw+avx512vl",
-            "x86_64+avx2+fma",
-            "aarch64+neon"
-        ))]
-        fn $first(values: &[$type]) -> BlockSums {
-            let mut min = [<$type>::INFINITY; LANES];
-            let mut max = [<$type>::NEG_INFINITY; LANES];
-            let mut zeros = [0u32; LANES];
-            let mut finite = [0u32; LANES];
-            let mut sum = [0f64; LANES];
-            let mut l1 = [0f64; LANES];
-            let mut squares = [0f64; LANES];
-            let mut add = |lane: usize, value: $type| {
-                min[lane] = if value < min[lane] { value } else { min[lane] };
-                max[lane] = if value > max[lane] { value } else { max[lane] };
-                zeros[lane] += u32::from(value == 0.0);
-                finite[lane] += u32::from(value.abs() < <$type>::INFINITY);
-                #[allow(clippy::useless_conversion, reason = "of f64 only")]
-                let wide = f64::from(value);
-                sum[lane] += wide;
-                l1[lane] += wide.abs();
-                squares[lane] += wide * wide;
-            };
-            let (lanes, rest) = values.as_chunks::<LANES>();
-            for values in lanes {
-                for lane in 0..LANES {
-                    add(lane, values[lane]);
-                }
-            }
-            for (lane, &value) in rest.iter().enumerate() {
-                add(lane, value);
-            }
-            let (mut lowest, mut highest) = (f64::INFINITY, f64::NEG_INFINITY);
-            for lane in 0..LANES {
-                #[allow(clippy::useless_conversion, reason = "of f64 only")]
-                let (low, high) = (f64::from(min[lane]), f64::from(max[lane]));
-                lowest = if low < lowest { low } else { lowest };
-                highest = if high > highest { high } else { highest };
-            }
-            BlockSums {
-                finite: finite.iter().map(|&count| u64::from(count)).sum(),
-                zeros: zeros.iter().map(|&count| u64::from(count)).sum(),
-                nan: 0,
-                positive_infinity: 0,
-                negative_infinity: 0,
-                min: lowest,
-                max: highest,
-                sum: sum.iter().sum(),
-                l1: l1.iter().sum(),
-                squares: squares.iter().sum(),
-                central: [0.0; 3],
-            }
-        }
-
-        #[multiversion(targets(
-            "x86_64+avx512f+avx512dq+avx512bw+avx512vl",
-            "x86_64+avx2+fma",
-            "aarch64+neon"
-        ))]
-        fn $second(values: &[$type], mean: f64) -> [f64; 3] {
-            let mut sums = [[0f64; LANES]; 3];
-            let (lanes, rest) = values.as_chunks::<LANES>();
-            for values in lanes {
-                for lane in 0..LANES {
-                    #[allow(clippy::useless_conversion, reason = "of f64 only")]
-                    let distance = f64::from(values[lane]) - mean;
-                    let square = distance * distance;
-                    sums[0][lane] += square;
-                    sums[1][lane] += square * distance;
-                    sums[2][lane] += square * square;
-                }
-            }
-            let mut totals = sums.map(|lanes| lanes.iter().sum());
-            for &value in rest {
-                #[allow(clippy::useless_conversion, reason = "of f64 only")]
-                let distance = f64::from(value) - mean;
-                let square = distance * distance;
-                totals[0] += square;
-                totals[1] += square * distance;
-                totals[2] += square * square;
-            }
-            totals
-        }
-    };
+fn zeros_f32(elements: &[[u8; 4]]) -> u64 {
+    let zeros: u32 =
+        elements.iter().map(|&element| u32::from(u32::from_le_bytes(element) & 0x7fff_ffff == 0)).sum();
+    u64::from(zeros)
 }
 
-passes!(first_pass_f32, second_pass_f32, f32);
-passes!(first_pass_f64, second_pass_f64, f64);
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512bw+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
+fn pass_f32(elements: &[[u8; 4]], shift: f64, counts: &mut KeyCounts) -> Pass {
+    let mut min = [f32::INFINITY; LANES];
+    let mut max = [f32::NEG_INFINITY; LANES];
+    let mut largest = [0u32; LANES];
+    let mut tiny = [0u32; LANES];
+    let mut l1 = [0f64; LANES];
+    let mut powers = [[0f64; LANES]; 4];
+    let mut add = |lane: usize, element: [u8; 4]| {
+        let value = f32::from_le_bytes(element);
+        let magnitude = value.to_bits() & 0x7fff_ffff;
+        min[lane] = if value < min[lane] { value } else { min[lane] };
+        max[lane] = if value > max[lane] { value } else { max[lane] };
+        largest[lane] = largest[lane].max(magnitude);
+        tiny[lane] += u32::from(magnitude < 0x0080_0000);
+        let wide = f64::from(value);
+        l1[lane] += wide.abs();
+        let distance = wide - shift;
+        let square = distance * distance;
+        powers[0][lane] += distance;
+        powers[1][lane] += square;
+        powers[2][lane] += square * distance;
+        powers[3][lane] += square * square;
+    };
+    let key = |element: [u8; 4]| usize::from(u16::from_le_bytes([element[2], element[3]]));
+    let (lanes, rest) = elements.as_chunks::<LANES>();
+    for elements in lanes {
+        for lane in 0..LANES {
+            add(lane, elements[lane]);
+        }
+        for pair in 0..LANES / 2 {
+            counts[key(elements[2 * pair])] += 1;
+            counts[1 << 16 | key(elements[2 * pair + 1])] += 1;
+        }
+    }
+    for (lane, &element) in rest.iter().enumerate() {
+        add(lane, element);
+        counts[key(element)] += 1;
+    }
+    let lowest = min.into_iter().fold(f32::INFINITY, |a, b| if b < a { b } else { a });
+    let highest = max.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
+    Pass {
+        all_finite: largest.into_iter().fold(0, u32::max) < 0x7f80_0000,
+        min: f64::from(lowest),
+        max: f64::from(highest),
+        tiny: tiny.iter().sum(),
+        l1: l1.iter().sum(),
+        powers: powers.map(|lanes| lanes.iter().sum()),
+    }
+}
 
-/// The key of a value in the float table: the high half of its `f32` bits, so keys order as magnitudes do.
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512bw+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
+fn pass_f64(values: &[f64], shift: f64) -> Pass {
+    let mut min = [f64::INFINITY; LANES];
+    let mut max = [f64::NEG_INFINITY; LANES];
+    let mut largest = [0u64; LANES];
+    let mut tiny = [0u32; LANES];
+    let mut l1 = [0f64; LANES];
+    let mut powers = [[0f64; LANES]; 4];
+    let mut add = |lane: usize, value: f64| {
+        let magnitude = value.to_bits() & (u64::MAX >> 1);
+        min[lane] = if value < min[lane] { value } else { min[lane] };
+        max[lane] = if value > max[lane] { value } else { max[lane] };
+        largest[lane] = largest[lane].max(magnitude);
+        tiny[lane] += u32::from(magnitude < 0x0010_0000_0000_0000);
+        l1[lane] += value.abs();
+        let distance = value - shift;
+        let square = distance * distance;
+        powers[0][lane] += distance;
+        powers[1][lane] += square;
+        powers[2][lane] += square * distance;
+        powers[3][lane] += square * square;
+    };
+    let (lanes, rest) = values.as_chunks::<LANES>();
+    for values in lanes {
+        for lane in 0..LANES {
+            add(lane, values[lane]);
+        }
+    }
+    for (lane, &value) in rest.iter().enumerate() {
+        add(lane, value);
+    }
+    let lowest = min.into_iter().fold(f64::INFINITY, |a, b| if b < a { b } else { a });
+    let highest = max.into_iter().fold(f64::NEG_INFINITY, |a, b| if b > a { b } else { a });
+    Pass {
+        all_finite: largest.into_iter().fold(0, u64::max) < 0x7ff0_0000_0000_0000,
+        min: lowest,
+        max: highest,
+        tiny: tiny.iter().sum(),
+        l1: l1.iter().sum(),
+        powers: powers.map(|lanes| lanes.iter().sum()),
+    }
+}
+
+/// The key of a value in the table of floats: the high half of its `f32` bits, cut off rather than rounded, so that keys
+/// order as magnitudes do and a bucket holds what lies between its bounds.
 ///
 /// Finite values beyond `f32` get the outermost finite key of their sign. NaN and infinities have exponents of all
 /// ones ([`is_finite_key`]).
 pub(super) fn float_key(value: f64) -> u16 {
-    let mut narrow = value as f32;
+    // Without the digits that an `f32` has no room for, the conversion is exact.
+    let mut narrow = f64::from_bits(value.to_bits() & !0x1fff_ffff) as f32;
     if narrow.is_infinite() && value.is_finite() {
         narrow = f32::MAX.copysign(narrow);
     }
-    (narrow.to_bits() >> 16) as u16
+    let key = (narrow.to_bits() >> 16) as u16;
+    // A NaN whose only digits were cut off looks like an infinity; both are not finite.
+    if value.is_nan() { key | 0x7fc0 } else { key }
 }
 
 /// Whether a key stands for finite values.
@@ -188,12 +282,39 @@ pub(super) fn is_finite_key(key: u16) -> bool {
     key & 0x7f80 != 0x7f80
 }
 
-/// Two counters per key, so that runs of one value do not wait for the counter they have just written.
-pub(super) type KeyCounts = [u32; 2 << 16];
+fn count_keys_f64(values: &[f64], counts: &mut KeyCounts) {
+    for (index, &value) in values.iter().enumerate() {
+        counts[(index & 1) << 16 | usize::from(float_key(value))] += 1;
+    }
+}
 
-/// Counts keys. Each counter must have room for all of them.
-pub(super) fn count_keys(keys: impl ExactSizeIterator<Item = u16>, counts: &mut KeyCounts) {
-    for (index, key) in keys.enumerate() {
-        counts[(index & 1) << 16 | usize::from(key)] += 1;
+/// Counts little-endian 16-bit codes. Each counter must have room for all of them.
+pub(super) fn count_16(elements: &[[u8; 2]], counts: &mut KeyCounts) {
+    let (words, rest) = elements.as_flattened().as_chunks::<8>();
+    for &word in words {
+        let word = u64::from_le_bytes(word);
+        counts[(word & 0xffff) as usize] += 1;
+        counts[1 << 16 | (word >> 16 & 0xffff) as usize] += 1;
+        counts[(word >> 32 & 0xffff) as usize] += 1;
+        counts[1 << 16 | (word >> 48) as usize] += 1;
+    }
+    for &element in rest.as_chunks::<2>().0 {
+        counts[usize::from(u16::from_le_bytes(element))] += 1;
+    }
+}
+
+/// Counters per byte, four times; see [`KeyCounts`].
+pub(super) type ByteCounts = [[u32; 256]; 4];
+
+/// Counts bytes. Each counter must have room for all of them.
+pub(super) fn count_8(bytes: &[u8], counts: &mut ByteCounts) {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for &word in words {
+        for (index, &byte) in word.iter().enumerate() {
+            counts[index & 3][usize::from(byte)] += 1;
+        }
+    }
+    for &byte in rest {
+        counts[0][usize::from(byte)] += 1;
     }
 }

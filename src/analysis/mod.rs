@@ -1,12 +1,34 @@
-//! Pure: values in, numbers out. No files, no progress, no logging.
+//! Pure: values in, numbers out. No files, no logging.
+//!
+//! Passes over whole tensors read through [`crate::model::Checkpoint`] and stop through [`crate::model::Progress`]:
+//! the command line and the window run the same ones.
 
+mod builder;
+pub mod codes;
 pub mod compatibility;
+mod complex;
+mod dead;
 pub mod diff;
+pub mod element;
+mod gathered;
+pub mod health;
+mod health_rules;
 pub mod histogram;
 mod kernels;
+mod key_table;
+mod moments;
+pub mod norms;
 pub mod pairing;
+pub mod scan;
+pub mod slice;
+pub mod spectrum;
 pub mod statistics;
 pub mod summary;
+mod value_table;
+mod walk;
 
-pub use histogram::{Histogram, ValueTable};
-pub use statistics::{Statistics, StatisticsBuilder};
+pub use builder::StatisticsBuilder;
+pub use dead::DeadSlices;
+pub use histogram::{Histogram, Scale};
+pub use statistics::{Distinct, PartStatistics, Quantiles, Statistics};
+pub use value_table::ValueTable;

@@ -1,14 +1,13 @@
-//! Count, moments, norms and extremes of a tensor's values, in one pass, mergeable.
+//! What is known of a tensor's or a group's values once they were all seen.
 
 use super::ValueTable;
-use super::histogram::KeyTable;
-use super::kernels::{BLOCK, BlockSums, float_key, is_finite_key, sums_f32, sums_f64};
-use crate::model::Dtype;
+use super::moments::Moments;
 
 /// Statistics of a tensor's or a group's values.
 ///
 /// `min` … `kurtosis`, `l1` and `l2` are over the finite values, in `f64`; `None` where there is none.
-/// Complex values count by their magnitude.
+/// Complex values count by their magnitude; [`Self::parts`] has their real and imaginary parts.
+/// Quantised types count by their stored integers, integers beyond 2^53 by the nearest `f64`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Statistics {
     /// Elements seen, non-finite ones included.
@@ -23,6 +22,11 @@ pub struct Statistics {
     pub negative_infinity: u64,
     /// Elements equal to zero (of either sign).
     pub zeros: u64,
+    /// Elements that are not zero but smaller than the smallest normal number of their type. 0 for integers.
+    pub denormals: u64,
+    /// Elements at plus or minus the largest finite number of their type; `None` for types of more than 16 bits,
+    /// `bfloat16` and integers, where a value there by conversion is not to be expected.
+    pub saturated: Option<u64>,
     /// Smallest finite value.
     pub min: Option<f64>,
     /// Largest finite value.
@@ -39,628 +43,102 @@ pub struct Statistics {
     pub l1: f64,
     /// Square root of the sum of squares.
     pub l2: f64,
+    /// How many different finite values there are.
+    pub distinct: Distinct,
+    /// Values below which certain fractions lie; `None` where there is no finite value.
+    pub quantiles: Option<Quantiles>,
+    /// Of complex types: the real and the imaginary parts.
+    pub parts: Option<Box<[PartStatistics; 2]>>,
 }
 
-/// Accumulates [`Statistics`] and a [`ValueTable`] from pieces of one or more tensors.
-///
-/// The result does not depend on where the pieces were cut. Integers beyond 2^53 are rounded to `f64`.
-/// The table is exact for types of at most 16 bits and for tensors of less than 2048 elements.
-#[derive(Clone)]
-pub struct StatisticsBuilder {
-    dtype: Dtype,
-    content: Content,
-    /// Working memory for decoded elements.
-    decoded: Vec<f64>,
-}
-
-#[derive(Clone)]
-enum Content {
-    /// Types without numbers: only how many elements.
-    Counted(u64),
-    /// Types of at most 16 bits: how often each code occurs, which tells everything.
-    Codes(KeyTable),
-    /// Everything else, and mixtures.
-    Values(Box<Values>),
-}
-
-impl StatisticsBuilder {
-    /// For elements of `dtype`. Types without numbers are counted only; strings, whose size is not fixed, not even that.
-    pub fn new(dtype: &Dtype) -> Self {
-        let content = match dtype.bits() {
-            _ if !dtype.is_numeric() => Content::Counted(0),
-            1..=16 => Content::Codes(KeyTable::default()),
-            _ => Content::Values(Box::new(Values::new(dtype))),
-        };
-        Self { dtype: dtype.clone(), content, decoded: Vec::new() }
+impl Statistics {
+    /// Largest magnitude among the finite values.
+    pub fn max_abs(&self) -> Option<f64> {
+        Some(self.min?.abs().max(self.max?.abs()))
     }
 
-    /// Adds packed little-endian elements, as `Checkpoint::read_chunks` delivers them.
-    pub fn push(&mut self, bytes: &[u8]) {
-        match &mut self.content {
-            Content::Counted(count) => {
-                *count += (bytes.len() as u64 * 8).checked_div(u64::from(self.dtype.bits())).unwrap_or(0);
-            }
-            Content::Codes(table) => push_codes(&self.dtype, bytes, table),
-            Content::Values(values) if self.dtype == Dtype::Float32 => values.push_f32(bytes),
-            Content::Values(values) => {
-                // In parts, so that the decoded values stay in cache.
-                for part in bytes.chunks(DECODED_BYTES) {
-                    self.decoded.clear();
-                    self.dtype.decode(part, &mut self.decoded);
-                    values.push_f64(&self.decoded);
-                }
-            }
-        }
+    /// Elements of +∞ and −∞.
+    pub fn infinite(&self) -> u64 {
+        self.positive_infinity + self.negative_infinity
     }
 
-    /// Adds what another builder saw, of any dtype.
-    pub fn merge(&mut self, other: &Self) {
-        match (&mut self.content, &other.content) {
-            (_, Content::Counted(0)) => {}
-            (Content::Counted(mine), Content::Counted(theirs)) => *mine += theirs,
-            (Content::Codes(mine), Content::Codes(theirs)) if self.dtype == other.dtype => mine.merge(theirs),
-            _ => {
-                let mut values = self.to_values();
-                values.merge(&other.to_values());
-                self.content = Content::Values(Box::new(values));
-            }
-        }
+    /// Whether there are elements and all are zero.
+    pub fn is_all_zero(&self) -> bool {
+        self.count > 0 && self.zeros == self.count
     }
 
-    /// The results so far.
-    pub fn finish(&self) -> (Statistics, ValueTable) {
-        match &self.content {
-            Content::Counted(count) => {
-                (Statistics { count: *count, ..Statistics::default() }, ValueTable::default())
-            }
-            Content::Codes(table) => {
-                let counted = values_of_codes(&self.dtype, table);
-                let moments = Moments::of_counted(&counted);
-                let finite = counted.into_iter().filter(|(value, _)| value.is_finite());
-                (moments.statistics(), ValueTable { buckets: points(finite) })
-            }
-            Content::Values(values) => {
-                // A small tensor's values are still all there.
-                let exact = values.moments.count == 0;
-                let mut pending: Vec<f64> = Vec::new();
-                if exact {
-                    pending.extend(values.pending_f32.iter().map(|&value| f64::from(value)));
-                    pending.extend(&values.pending_f64);
-                }
-                let mut values = values.clone();
-                values.flush();
-                let table = if exact { table_of(pending) } else { values.value_table() };
-                (values.moments.statistics(), table)
-            }
-        }
+    /// Whether there are elements, all finite and of one value.
+    pub fn is_constant(&self) -> bool {
+        self.count > 0 && self.finite == self.count && self.min == self.max
     }
 
-    /// The same content in the form that can hold every dtype, with nothing pending.
-    fn to_values(&self) -> Values {
-        match &self.content {
-            Content::Counted(count) => {
-                let mut values = Values::new(&self.dtype);
-                values.moments.count = *count;
-                values
-            }
-            Content::Codes(table) => {
-                let mut values = Values::new(&self.dtype);
-                let counted = values_of_codes(&self.dtype, table);
-                values.moments = Moments::of_counted(&counted);
-                for (value, count) in counted {
-                    values.keys.add_counted(float_key(value), count);
-                }
-                values
-            }
-            Content::Values(values) => {
-                let mut values = (**values).clone();
-                values.flush();
-                values
-            }
-        }
-    }
-}
-
-/// Bytes decoded at a time; a multiple of every group of elements (16 and 3 bytes).
-const DECODED_BYTES: usize = 3 << 12;
-
-/// Counts the codes of elements of at most 16 bits.
-fn push_codes(dtype: &Dtype, bytes: &[u8], table: &mut KeyTable) {
-    // The table takes iterators of known length; packed codes are unpacked in parts.
-    match dtype.bits() {
-        16 => table.add(bytes.as_chunks::<2>().0.iter().map(|&element| u16::from_le_bytes(element))),
-        _ if matches!(dtype, Dtype::Float4E2m1 | Dtype::Float4E2m1fnX2) => {
-            for part in bytes.chunks(DECODED_BYTES) {
-                let codes: Vec<u16> =
-                    part.iter().flat_map(|byte| [byte & 15, byte >> 4]).map(u16::from).collect();
-                table.add(codes.into_iter());
-            }
-        }
-        6 => {
-            for part in bytes.chunks(DECODED_BYTES) {
-                let groups = part.as_chunks::<3>().0.iter();
-                let codes: Vec<u16> = groups
-                    .map(|&[a, b, c]| u32::from(a) | u32::from(b) << 8 | u32::from(c) << 16)
-                    .flat_map(|group| (0..4).map(move |index| (group >> (6 * index) & 63) as u16))
-                    .collect();
-                table.add(codes.into_iter());
-            }
-        }
-        _ => table.add(bytes.iter().map(|&byte| u16::from(byte))),
-    }
-}
-
-/// The values that occur and how often, ascending, NaN last; equal values are joined.
-fn values_of_codes(dtype: &Dtype, table: &KeyTable) -> Vec<(f64, u64)> {
-    let mut decoded = Vec::new();
-    let mut counted: Vec<(f64, u64)> = table
-        .non_empty()
-        .into_iter()
-        .filter_map(|(code, count)| {
-            let [low, high] = code.to_le_bytes();
-            let bytes = [low, high, 0];
-            decoded.clear();
-            dtype.decode(&bytes[..dtype.group_bytes().min(3)], &mut decoded);
-            decoded.first().map(|&value| (value, count))
-        })
-        .collect();
-    // NaN of either sign goes last, where `total_cmp` would put one of them first.
-    counted.sort_by(|(a, _), (b, _)| a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b)));
-    counted.dedup_by(|(value, count), (kept, sum)| {
-        let same = value == kept;
-        if same {
-            *sum += *count;
-        }
-        same
-    });
-    counted
-}
-
-/// A table of points from all the values there are.
-fn table_of(mut values: Vec<f64>) -> ValueTable {
-    values.retain(|value| value.is_finite());
-    values.sort_unstable_by(f64::total_cmp);
-    let runs = values.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64));
-    ValueTable { buckets: points(runs) }
-}
-
-fn points(counted: impl Iterator<Item = (f64, u64)>) -> Vec<(f64, f64, u64)> {
-    // Zero is shown without a sign, whichever zero came first.
-    counted.map(|(value, count)| (value + 0.0, value + 0.0, count)).collect()
-}
-
-/// Count, extremes and moments; merged by the formulas of Chan and others.
-///
-/// Source: P. Pébay, "Formulas for Robust, One-Pass Parallel Computation of Covariances and Arbitrary-Order
-/// Statistical Moments", Sandia report SAND2008-6212, equations 2.1 and 3.1.
-#[derive(Debug, Clone, PartialEq)]
-struct Moments {
-    count: u64,
-    finite: u64,
-    nan: u64,
-    positive_infinity: u64,
-    negative_infinity: u64,
-    zeros: u64,
-    min: f64,
-    max: f64,
-    mean: f64,
-    /// Sums of the second to fourth power of the distances from the mean.
-    central: [f64; 3],
-    l1: f64,
-    squares: f64,
-}
-
-impl Moments {
-    fn empty() -> Self {
+    /// Puts together what was gathered. `exact`: every bucket of the table is one value.
+    pub(super) fn new(moments: &Moments, table: &ValueTable) -> Self {
+        let occupied = table.buckets.len() as u64;
+        let exact = table.buckets.iter().all(|&(low, high, _)| low == high);
         Self {
-            count: 0,
-            finite: 0,
-            nan: 0,
-            positive_infinity: 0,
-            negative_infinity: 0,
-            zeros: 0,
-            min: f64::INFINITY,
-            max: f64::NEG_INFINITY,
-            mean: 0.0,
-            central: [0.0; 3],
-            l1: 0.0,
-            squares: 0.0,
-        }
-    }
-
-    fn of_block(sums: &BlockSums) -> Self {
-        Self {
-            count: sums.finite + sums.nan + sums.positive_infinity + sums.negative_infinity,
-            finite: sums.finite,
-            nan: sums.nan,
-            positive_infinity: sums.positive_infinity,
-            negative_infinity: sums.negative_infinity,
-            zeros: sums.zeros,
-            min: sums.min,
-            max: sums.max,
-            mean: if sums.finite > 0 { sums.sum / sums.finite as f64 } else { 0.0 },
-            central: sums.central,
-            l1: sums.l1,
-            squares: sums.squares,
-        }
-    }
-
-    /// Of values that occur a number of times each.
-    fn of_counted(counted: &[(f64, u64)]) -> Self {
-        let mut moments = Self::empty();
-        let mut sum = 0.0;
-        for &(value, count) in counted {
-            moments.count += count;
-            if value.is_nan() {
-                moments.nan += count;
-            } else if value == f64::INFINITY {
-                moments.positive_infinity += count;
-            } else if value == f64::NEG_INFINITY {
-                moments.negative_infinity += count;
-            } else {
-                let times = count as f64;
-                moments.finite += count;
-                moments.zeros += if value == 0.0 { count } else { 0 };
-                moments.min = moments.min.min(value);
-                moments.max = moments.max.max(value);
-                sum += value * times;
-                moments.l1 += value.abs() * times;
-                moments.squares += value * value * times;
-            }
-        }
-        if moments.finite > 0 {
-            moments.mean = sum / moments.finite as f64;
-            for &(value, count) in counted.iter().filter(|(value, _)| value.is_finite()) {
-                let distance = value - moments.mean;
-                let square = distance * distance * count as f64;
-                moments.central[0] += square;
-                moments.central[1] += square * distance;
-                moments.central[2] += square * distance * distance;
-            }
-        }
-        moments
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.count += other.count;
-        self.nan += other.nan;
-        self.positive_infinity += other.positive_infinity;
-        self.negative_infinity += other.negative_infinity;
-        self.zeros += other.zeros;
-        self.min = self.min.min(other.min);
-        self.max = self.max.max(other.max);
-        self.l1 += other.l1;
-        self.squares += other.squares;
-        if other.finite == 0 {
-            return;
-        }
-        if self.finite == 0 {
-            self.finite = other.finite;
-            self.mean = other.mean;
-            self.central = other.central;
-            return;
-        }
-        let (a, b) = (self.finite as f64, other.finite as f64);
-        let n = a + b;
-        let delta = other.mean - self.mean;
-        let step = delta / n;
-        let [a2, a3, a4] = self.central;
-        let [b2, b3, b4] = other.central;
-        let joint = delta * step * a * b;
-        self.central = [
-            a2 + b2 + joint,
-            a3 + b3 + joint * step * (a - b) + 3.0 * step * (a * b2 - b * a2),
-            a4 + b4
-                + joint * step * step * (a * a - a * b + b * b)
-                + 6.0 * step * step * (a * a * b2 + b * b * a2)
-                + 4.0 * step * (a * b3 - b * a3),
-        ];
-        self.mean += step * b;
-        self.finite += other.finite;
-    }
-
-    fn statistics(&self) -> Statistics {
-        let known = self.finite > 0;
-        let n = self.finite as f64;
-        let [second, third, fourth] = self.central;
-        let variance = second / n;
-        let spread = known && variance > 0.0;
-        Statistics {
-            count: self.count,
-            finite: self.finite,
-            nan: self.nan,
-            positive_infinity: self.positive_infinity,
-            negative_infinity: self.negative_infinity,
-            zeros: self.zeros,
-            min: known.then_some(self.min),
-            max: known.then_some(self.max),
-            // A mean of rounded sums may lie beyond the extremes by a rounding error.
-            mean: known.then_some(self.mean.max(self.min).min(self.max)),
-            std: known.then_some(variance.sqrt()),
-            skewness: spread.then_some(third / n / (variance * variance.sqrt())),
-            kurtosis: spread.then_some(fourth / n / (variance * variance) - 3.0),
-            l1: self.l1,
-            l2: self.squares.sqrt(),
+            distinct: if exact { Distinct::Exactly(occupied) } else { Distinct::AtLeast(occupied) },
+            quantiles: Quantiles::of(table),
+            ..moments.statistics()
         }
     }
 }
 
-/// Moments and a table of keys, filled block by block.
-#[derive(Clone)]
-struct Values {
-    moments: Moments,
-    keys: KeyTable,
-    /// Whether all values are whole numbers, so that a bucket ends at whole numbers.
-    whole: bool,
-    /// Elements that do not fill a block yet; only one of the two is used for a dtype.
-    pending_f32: Vec<f32>,
-    pending_f64: Vec<f64>,
+/// The real or the imaginary parts of complex values, over the finite ones.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PartStatistics {
+    /// Smallest.
+    pub min: f64,
+    /// Largest.
+    pub max: f64,
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Standard deviation with divisor n.
+    pub std: f64,
 }
 
-impl Values {
-    fn new(dtype: &Dtype) -> Self {
-        Self {
-            moments: Moments::empty(),
-            keys: KeyTable::default(),
-            whole: !dtype.is_float(),
-            pending_f32: Vec::new(),
-            pending_f64: Vec::new(),
-        }
-    }
+/// How many different values there are, as far as the table of buckets tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Distinct {
+    /// This many: types of at most 16 bits, small tensors.
+    Exactly(u64),
+    /// As many buckets have a value; one bucket may hold several values.
+    AtLeast(u64),
+}
 
-    fn push_f32(&mut self, bytes: &[u8]) {
-        let mut elements = bytes.as_chunks::<4>().0;
-        while !elements.is_empty() {
-            let room = BLOCK - self.pending_f32.len();
-            let (now, later) = elements.split_at(room.min(elements.len()));
-            self.pending_f32.extend(now.iter().map(|&element| f32::from_le_bytes(element)));
-            elements = later;
-            if self.pending_f32.len() == BLOCK {
-                self.flush_f32();
-            }
+impl Distinct {
+    /// The number, whether exact or a lower bound.
+    pub fn count(self) -> u64 {
+        match self {
+            Self::Exactly(count) | Self::AtLeast(count) => count,
         }
-    }
-
-    fn push_f64(&mut self, mut values: &[f64]) {
-        while !values.is_empty() {
-            let room = BLOCK - self.pending_f64.len();
-            let (now, later) = values.split_at(room.min(values.len()));
-            self.pending_f64.extend_from_slice(now);
-            values = later;
-            if self.pending_f64.len() == BLOCK {
-                self.flush_f64();
-            }
-        }
-    }
-
-    fn flush_f32(&mut self) {
-        self.moments.merge(&Moments::of_block(&sums_f32(&self.pending_f32)));
-        self.keys.add(self.pending_f32.iter().map(|value| (value.to_bits() >> 16) as u16));
-        self.pending_f32.clear();
-    }
-
-    fn flush_f64(&mut self) {
-        self.moments.merge(&Moments::of_block(&sums_f64(&self.pending_f64)));
-        self.keys.add(self.pending_f64.iter().map(|&value| float_key(value)));
-        self.pending_f64.clear();
-    }
-
-    fn flush(&mut self) {
-        if !self.pending_f32.is_empty() {
-            self.flush_f32();
-        }
-        if !self.pending_f64.is_empty() {
-            self.flush_f64();
-        }
-    }
-
-    /// Adds what another one saw; nothing may be pending in either.
-    fn merge(&mut self, other: &Self) {
-        if other.moments.finite > 0 {
-            self.whole = other.whole && (self.whole || self.moments.finite == 0);
-        }
-        self.moments.merge(&other.moments);
-        self.keys.merge(&other.keys);
-    }
-
-    fn value_table(&self) -> ValueTable {
-        let counted = self.keys.non_empty();
-        let (positive, negative) = counted.split_at(counted.partition_point(|&(key, _)| key < 0x8000));
-        let finite = |entry: &&(u16, u64)| is_finite_key(entry.0);
-        let mut buckets: Vec<(f64, f64, u64)> = Vec::with_capacity(counted.len() + 1);
-        for &(key, count) in negative.iter().rev().filter(finite).filter(|entry| entry.0 != 0x8000) {
-            let (low, high) = self.bounds(key & 0x7fff);
-            buckets.push((-high, -low, count));
-        }
-        // Zero is a point of its own; what else is in the two innermost buckets is smaller than 2^-132.
-        let innermost: u64 =
-            counted.iter().filter(|(key, _)| matches!(key, 0 | 0x8000)).map(|entry| entry.1).sum();
-        let tiny = innermost.saturating_sub(self.moments.zeros);
-        if tiny > 0 {
-            let (_, high) = self.bounds(0);
-            buckets.push((-high, high, tiny));
-        }
-        if innermost > tiny {
-            buckets.push((0.0, 0.0, innermost - tiny));
-        }
-        for &(key, count) in positive.iter().filter(finite).filter(|entry| entry.0 != 0) {
-            let (low, high) = self.bounds(key);
-            buckets.push((low, high, count));
-        }
-        // The outermost buckets end where the values do, and one with a single element is that value.
-        if let Some(first) = buckets.first_mut() {
-            first.0 = self.moments.min;
-            first.1 = if first.2 == 1 { self.moments.min } else { first.1 };
-        }
-        if let Some(last) = buckets.last_mut() {
-            last.1 = self.moments.max;
-            last.0 = if last.2 == 1 { self.moments.max } else { last.0 };
-        }
-        ValueTable { buckets }
-    }
-
-    /// The smallest and largest value of a key of positive numbers.
-    fn bounds(&self, key: u16) -> (f64, f64) {
-        let bits = u32::from(key) << 16;
-        let (low, high) = (f64::from(f32::from_bits(bits)), f64::from(f32::from_bits(bits | 0xffff)));
-        if self.whole && low.ceil() <= high.floor() { (low.ceil(), high.floor()) } else { (low, high) }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Default for Distinct {
+    fn default() -> Self {
+        Self::Exactly(0)
+    }
+}
 
-    /// A reproducible mixture of magnitudes, signs and zeros.
-    fn numbers(count: usize) -> Vec<f32> {
-        let mut state = 1u64;
-        (0..count)
-            .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                match state >> 60 {
-                    0 => 0.0,
-                    1 => ((state >> 40) as f32) * -1e-9,
-                    _ => ((state >> 40) as f32 / (1 << 24) as f32 - 0.5) * 3.0,
-                }
-            })
-            .collect()
+/// Values below which certain fractions of the finite elements lie; see [`ValueTable::quantile`] for how exact they are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quantiles {
+    /// In the order of [`Self::FRACTIONS`].
+    pub values: [f64; 7],
+}
+
+impl Quantiles {
+    /// The fractions.
+    pub const FRACTIONS: [f64; 7] = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99];
+
+    /// From a table; `None` where it is empty.
+    pub fn of(table: &ValueTable) -> Option<Self> {
+        Some(Self { values: table.quantiles(Self::FRACTIONS)? })
     }
 
-    fn bytes(values: &[f32]) -> Vec<u8> {
-        values.iter().flat_map(|value| value.to_le_bytes()).collect()
-    }
-
-    fn built(dtype: &Dtype, bytes: &[u8]) -> StatisticsBuilder {
-        let mut builder = StatisticsBuilder::new(dtype);
-        builder.push(bytes);
-        builder
-    }
-
-    fn assert_close(a: f64, b: f64, relative: f64) {
-        assert!((a - b).abs() <= relative * a.abs().max(b.abs()), "{a} is not {b}");
-    }
-
-    #[test]
-    fn moments_are_those_of_the_definition() {
-        let values = numbers(10_007);
-        let (found, table) = built(&Dtype::Float32, &bytes(&values)).finish();
-        let wide: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
-        let n = wide.len() as f64;
-        let mean = wide.iter().sum::<f64>() / n;
-        let power = |exponent| wide.iter().map(|value| (value - mean).powi(exponent)).sum::<f64>() / n;
-        assert_close(found.mean.expect("a mean"), mean, 1e-12);
-        assert_close(found.std.expect("a deviation"), power(2).sqrt(), 1e-12);
-        assert_close(found.skewness.expect("a skewness"), power(3) / power(2).powf(1.5), 1e-9);
-        assert_close(found.kurtosis.expect("a kurtosis"), power(4) / power(2).powi(2) - 3.0, 1e-9);
-        assert_close(found.l1, wide.iter().map(|value| value.abs()).sum(), 1e-12);
-        assert_close(found.l2, wide.iter().map(|value| value * value).sum::<f64>().sqrt(), 1e-12);
-        assert_eq!(found.zeros, wide.iter().filter(|&&value| value == 0.0).count() as u64);
-        assert_eq!((found.count, table.total()), (10_007, 10_007));
-    }
-
-    #[test]
-    fn results_do_not_depend_on_where_the_pieces_are_cut() {
-        let bytes = bytes(&numbers(9000));
-        let whole = built(&Dtype::Float32, &bytes).finish();
-        for size in [4, 36, 1000, 4096, 20_000] {
-            let mut builder = StatisticsBuilder::new(&Dtype::Float32);
-            for piece in bytes.chunks(size) {
-                builder.push(piece);
-            }
-            assert_eq!(builder.finish(), whole);
-        }
-    }
-
-    #[test]
-    fn merged_parts_equal_the_whole() {
-        let bytes = bytes(&numbers(30_000));
-        let (whole, whole_table) = built(&Dtype::Float32, &bytes).finish();
-        let (left, right) = bytes.split_at(4 * 7001);
-        let mut merged = built(&Dtype::Float32, left);
-        merged.merge(&built(&Dtype::Float32, right));
-        let (found, table) = merged.finish();
-        assert_eq!(table, whole_table);
-        assert_eq!(
-            (found.min, found.max, found.zeros, found.count),
-            (whole.min, whole.max, whole.zeros, whole.count)
-        );
-        for (a, b) in [(found.mean, whole.mean), (found.std, whole.std), (found.kurtosis, whole.kurtosis)] {
-            assert_close(a.expect("known"), b.expect("known"), 1e-12);
-        }
-    }
-
-    #[test]
-    fn merging_types_keeps_counts_extremes_and_moments() {
-        let mut builder = built(&Dtype::Int16, &[1, 0, 3, 0]);
-        builder.merge(&built(&Dtype::Float32, &bytes(&[0.5, -8.0])));
-        builder.merge(&built(&Dtype::String, b"text"));
-        let (found, table) = builder.finish();
-        assert_eq!((found.count, found.min, found.max, found.mean), (4, Some(-8.0), Some(3.0), Some(-0.875)));
-        assert_eq!(table.total(), 4);
-    }
-
-    #[test]
-    fn values_that_are_not_finite_are_counted_and_left_out() {
-        let (found, table) =
-            built(&Dtype::Float32, &bytes(&[f32::NAN, f32::INFINITY, 2.0, f32::NEG_INFINITY, 4.0])).finish();
-        assert_eq!((found.nan, found.positive_infinity, found.negative_infinity), (1, 1, 1));
-        assert_eq!(
-            (found.min, found.max, found.mean, found.std),
-            (Some(2.0), Some(4.0), Some(3.0), Some(1.0))
-        );
-        assert_eq!((found.finite, table.total()), (2, 2));
-        let (none, table) = built(&Dtype::Float32, &bytes(&[f32::NAN])).finish();
-        assert_eq!((none.count, none.min, none.mean, table.quantile(0.5)), (1, None, None, None));
-    }
-
-    #[test]
-    fn histogram_counts_add_up_to_the_finite_elements() {
-        let mut values = numbers(5000);
-        values.extend([f32::NAN, f32::INFINITY, f32::MIN_POSITIVE, 1e-40]);
-        let (found, table) = built(&Dtype::Float32, &bytes(&values)).finish();
-        let (Some(min), Some(max)) = (found.min, found.max) else { panic!("there are finite values") };
-        for bins in [1, 7, 64, 1000] {
-            assert_eq!(table.histogram(min, max, bins).counts.iter().sum::<u64>(), found.finite);
-        }
-    }
-
-    #[test]
-    fn quantiles_lie_within_a_percent() {
-        let mut values = numbers(4001);
-        let (_, table) = built(&Dtype::Float32, &bytes(&values)).finish();
-        values.sort_by(f32::total_cmp);
-        for (q, rank) in [(0.0, 0), (0.05, 200), (0.25, 1000), (0.75, 3000), (1.0, 4000)] {
-            assert_close(table.quantile(q).expect("a quantile"), f64::from(values[rank]), 0.01);
-        }
-    }
-
-    #[test]
-    fn small_types_and_small_integers_are_exact() {
-        let (found, table) = built(&Dtype::Int8, &[0xff, 1, 1, 0]).finish();
-        assert_eq!(table.buckets, [(-1.0, -1.0, 1), (0.0, 0.0, 1), (1.0, 1.0, 2)]);
-        assert_eq!((found.mean, found.zeros), (Some(0.25), 1));
-        let wide: Vec<u8> = [-3i64, 7, 7, 200].iter().flat_map(|value| value.to_le_bytes()).collect();
-        assert_eq!(
-            built(&Dtype::Int64, &wide).finish().1.buckets,
-            [(-3.0, -3.0, 1), (7.0, 7.0, 2), (200.0, 200.0, 1)]
-        );
-        assert_eq!(built(&Dtype::Float4E2m1, &[0x72]).finish().0.max, Some(6.0));
-        assert_eq!(built(&Dtype::Bool, &[0, 1, 2]).finish().1.buckets, [(0.0, 0.0, 1), (1.0, 1.0, 2)]);
-    }
-
-    #[test]
-    fn numbers_beyond_single_precision_stay_in_range() {
-        let bytes: Vec<u8> = [1e300f64, -1e-300, 5.0].iter().flat_map(|value| value.to_le_bytes()).collect();
-        let (found, table) = built(&Dtype::Float64, &bytes).finish();
-        assert_eq!((found.min, found.max, found.nan), (Some(-1e-300), Some(1e300), 0));
-        assert_eq!(table.quantile(1.0), Some(1e300));
-        assert_eq!(table.total(), 3);
-    }
-
-    #[test]
-    fn a_large_offset_does_not_cost_the_deviation() {
-        let values: Vec<u8> = (0..8192).map(|i| 1e9 + f64::from(i % 2)).flat_map(f64::to_le_bytes).collect();
-        let (found, _) = built(&Dtype::Float64, &values).finish();
-        assert_close(found.std.expect("a deviation"), 0.5, 1e-9);
+    /// The middle value.
+    pub fn median(&self) -> f64 {
+        self.values[3]
     }
 }

@@ -13,14 +13,17 @@ pub struct LayerRow {
     pub path: String,
     /// Class, where the file says it.
     pub class: Option<String>,
-    /// Elements of parameters inside, tied ones once.
-    pub parameters: u64,
+    /// Elements of parameters inside, tied ones once; `None` where the file holds no weights and does not tell.
+    pub parameters: Option<u64>,
     /// Those known or assumed to be trained.
-    pub trainable: u64,
+    pub trainable: Option<u64>,
     /// Elements of buffers (saved, not trained, not counted as parameters).
     pub buffers: u64,
     /// Output shape, where the file tells; `None` for a dimension that is not fixed.
     pub output_shape: Option<Vec<Option<u64>>>,
+    /// Shapes of its further outputs, where it has several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub further_outputs: Vec<Vec<Option<u64>>>,
 }
 
 /// The layers of a checkpoint in the model's order.
@@ -36,7 +39,7 @@ impl LayerTable {
         let mut rows =
             if checkpoint.layers().is_empty() { from_names(checkpoint) } else { from_layers(checkpoint) };
         // Buffers and parameters of the root only are still worth a row.
-        rows.retain(|row| !row.path.is_empty() || row.parameters > 0 || row.buffers > 0);
+        rows.retain(|row| !row.path.is_empty() || row.parameters != Some(0) || row.buffers > 0);
         Self { rows }
     }
 }
@@ -56,13 +59,16 @@ fn from_layers(checkpoint: &Checkpoint) -> Vec<LayerRow> {
         .enumerate()
         .map(|(index, layer)| {
             let node = nodes.get(&index);
+            let has_tensors = checkpoint.tensors().len() > 0;
+            let told = has_tensors || layer.configured.is_some();
             LayerRow {
                 path: layer.path.clone(),
                 class: layer.class.clone(),
-                parameters: node.map_or(0, |&id| tree.node(id).parameters),
-                trainable: node.map_or(0, |&id| tree.node(id).trainable),
+                parameters: told.then(|| node.map_or(0, |&id| tree.node(id).parameters)),
+                trainable: told.then(|| node.map_or(0, |&id| tree.node(id).trainable)),
                 buffers: node.and_then(|id| buffers.get(id)).copied().unwrap_or(0),
                 output_shape: layer.output_shape.clone(),
+                further_outputs: layer.further_outputs.clone(),
             }
         })
         .collect()
@@ -102,18 +108,19 @@ fn from_names(checkpoint: &Checkpoint) -> Vec<LayerRow> {
             rows.push(LayerRow {
                 path: tensor.layer.clone(),
                 class: tree.node(group).class.clone(),
-                parameters: 0,
-                trainable: 0,
+                parameters: Some(0),
+                trainable: Some(0),
                 buffers: 0,
                 output_shape: None,
+                further_outputs: Vec::new(),
             });
             rows.len() - 1
         });
         let row = &mut rows[position];
-        row.parameters = row.parameters.saturating_add(parameters);
+        row.parameters = row.parameters.map(|sum| sum.saturating_add(parameters));
         row.buffers = row.buffers.saturating_add(buffers);
         if tensor.trainable != Some(false) {
-            row.trainable = row.trainable.saturating_add(parameters);
+            row.trainable = row.trainable.map(|sum| sum.saturating_add(parameters));
         }
     }
     // Two models in one file have layers of the same name; the dictionaries around them tell them apart.

@@ -6,9 +6,10 @@ use std::cell::RefCell;
 
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use super::measure::{Measured, Measurement, QUANTILES, Wanted, measure};
+use super::measure::{Measured, Measurement, Wanted, measure};
 use crate::analysis::summary::LayerTable;
-use crate::model::{Checkpoint, Problem, TensorId, Value};
+use crate::analysis::{Distinct, PartStatistics, Quantiles};
+use crate::model::{Checkpoint, Problem, RoleEvidence, TensorId, Value};
 
 /// The whole object.
 pub struct InspectJson<'a> {
@@ -83,6 +84,7 @@ impl Serialize for Tensor<'_> {
         map.serialize_entry("elements", &tensor.elements())?;
         map.serialize_entry("bytes", &tensor.bytes())?;
         map.serialize_entry("role", tensor.role.name())?;
+        map.serialize_entry("role_evidence", &tensor.role_evidence.map(RoleEvidence::text))?;
         map.serialize_entry("trainable", &tensor.trainable)?;
         map.serialize_entry("tied_to", &tensor.tied_to.map(|first| &self.checkpoint.tensor(first).name))?;
         if self.wanted.statistics {
@@ -114,7 +116,7 @@ struct Stats<'a>(&'a Measurement);
 
 impl Serialize for Stats<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Measurement { statistics, quantiles, histogram } = self.0;
+        let Measurement { statistics, histogram } = self.0;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("min", &statistics.min.map(Number))?;
         map.serialize_entry("max", &statistics.max.map(Number))?;
@@ -127,17 +129,44 @@ impl Serialize for Stats<'_> {
         map.serialize_entry("l2", &Number(statistics.l2))?;
         map.serialize_entry("skewness", &statistics.skewness.map(Number))?;
         map.serialize_entry("kurtosis", &statistics.kurtosis.map(Number))?;
-        map.serialize_entry("quantiles", &Quantiles(quantiles))?;
+        map.serialize_entry("max_abs", &statistics.max_abs().map(Number))?;
+        map.serialize_entry("positive_inf", &statistics.positive_infinity)?;
+        map.serialize_entry("negative_inf", &statistics.negative_infinity)?;
+        map.serialize_entry("denormals", &statistics.denormals)?;
+        map.serialize_entry("distinct", &statistics.distinct.count())?;
+        map.serialize_entry("distinct_is_exact", &matches!(statistics.distinct, Distinct::Exactly(_)))?;
+        if let Some(parts) = &statistics.parts {
+            let [real, imaginary] = &**parts;
+            map.serialize_entry("real", &Part(real))?;
+            map.serialize_entry("imag", &Part(imaginary))?;
+        }
+        map.serialize_entry("quantiles", &QuantilesJson(statistics.quantiles.as_ref()))?;
         map.serialize_entry("histogram", &histogram.as_ref().map(HistogramJson))?;
         map.end()
     }
 }
 
-struct Quantiles<'a>(&'a [f64]);
+struct Part<'a>(&'a PartStatistics);
 
-impl Serialize for Quantiles<'_> {
+impl Serialize for Part<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(QUANTILES.iter().zip(self.0).map(|((name, _), &value)| (*name, Number(value))))
+        let mut map = serializer.serialize_map(Some(4))?;
+        map.serialize_entry("min", &Number(self.0.min))?;
+        map.serialize_entry("max", &Number(self.0.max))?;
+        map.serialize_entry("mean", &Number(self.0.mean))?;
+        map.serialize_entry("std", &Number(self.0.std))?;
+        map.end()
+    }
+}
+
+struct QuantilesJson<'a>(Option<&'a Quantiles>);
+
+impl Serialize for QuantilesJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Empty where there is no finite value.
+        let values = self.0.map(|quantiles| quantiles.values);
+        let named = values.iter().flat_map(|values| Quantiles::FRACTIONS.iter().zip(values));
+        serializer.collect_map(named.map(|(fraction, value)| (fraction.to_string(), Number(*value))))
     }
 }
 
@@ -173,6 +202,82 @@ impl Metadata<'_> {
         }
         Ok(())
     }
+
+    /// At the root, under the empty key: what stands where no plain value does, by path. A nested object cannot say
+    /// that of itself in a way that survives flattening into paths and values, which is how scripts compare metadata.
+    fn kinds<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        if !std::ptr::eq(self.value, self.checkpoint.metadata()) || self.value.get("").is_some() {
+            return Ok(());
+        }
+        let mut found = Vec::new();
+        kinds(self.value, &mut String::new(), &mut found);
+        if found.is_empty() { Ok(()) } else { map.serialize_entry("", &Kinds(&found)) }
+    }
+}
+
+/// What stands at a path that holds no plain value.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Kind<'a> {
+    /// An object: its class.
+    Class(&'a str),
+    /// A namespace, which is a plain set of names: how many there are.
+    Namespace(usize),
+    /// `"empty"`: a map with nothing in it.
+    Empty(&'static str),
+}
+
+struct Kinds<'a>(&'a [(String, Kind<'a>)]);
+
+impl Serialize for Kinds<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(path, kind)| (path, kind)))
+    }
+}
+
+/// Metadata is bounded in depth by whoever builds it, so this recursion is too.
+fn kinds<'a>(value: &'a Value, path: &mut String, found: &mut Vec<(String, Kind<'a>)>) {
+    match value {
+        Value::Map(entries) if entries.is_empty() => found.push((path.clone(), Kind::Empty("empty"))),
+        Value::Object { class, fields } => {
+            let is_namespace = matches!(class.as_str(), "argparse.Namespace" | "types.SimpleNamespace");
+            let kind = if is_namespace { Kind::Namespace(fields.len()) } else { Kind::Class(class) };
+            found.push((path.clone(), kind));
+        }
+        _ => {}
+    }
+    inside(value, path, &mut |value, path| {
+        kinds(value, path, found);
+        Ok::<_, std::convert::Infallible>(())
+    })
+    .unwrap_or_else(|never| match never {});
+}
+
+/// Calls `each` with every value directly inside and its path: keys and indices joined by dots.
+fn inside<'a, E>(
+    value: &'a Value,
+    path: &mut String,
+    each: &mut dyn FnMut(&'a Value, &mut String) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut step = |key: &str, value: &'a Value| {
+        let len = path.len();
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(key);
+        let result = each(value, path);
+        path.truncate(len);
+        result
+    };
+    match value {
+        Value::List(items) => {
+            items.iter().enumerate().try_for_each(|(index, item)| step(&index.to_string(), item))
+        }
+        Value::Map(entries) | Value::Object { fields: entries, .. } => {
+            entries.iter().try_for_each(|(key, value)| step(key, value))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Serialize for Metadata<'_> {
@@ -195,15 +300,14 @@ impl Serialize for Metadata<'_> {
             Value::Map(entries) => {
                 let mut map = serializer.serialize_map(None)?;
                 self.entries(&mut map, entries)?;
+                self.kinds(&mut map)?;
                 map.end()
             }
             Value::Object { class, fields } => {
                 let mut map = serializer.serialize_map(None)?;
-                // Paths into the metadata join keys with dots: the class of the file's one object stands at
-                // the empty path.
-                let is_root = std::ptr::eq(self.value, self.checkpoint.metadata());
-                map.serialize_entry(if is_root { "" } else { "__class__" }, class)?;
+                map.serialize_entry("__class__", class)?;
                 self.entries(&mut map, fields)?;
+                self.kinds(&mut map)?;
                 map.end()
             }
         }
@@ -236,27 +340,11 @@ fn series<E>(
     path: &mut String,
     found: &mut impl FnMut(&str, &[Value]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut inside = |key: &str, value: &Value| {
-        let len = path.len();
-        if !path.is_empty() {
-            path.push('.');
-        }
-        path.push_str(key);
-        let result = series(value, path, found);
-        path.truncate(len);
-        result
-    };
     match value {
         Value::List(items) if items.len() > 1 && items.iter().all(|item| number(item).is_some()) => {
             found(path, items)
         }
-        Value::List(items) => {
-            items.iter().enumerate().try_for_each(|(index, item)| inside(&index.to_string(), item))
-        }
-        Value::Map(entries) | Value::Object { fields: entries, .. } => {
-            entries.iter().try_for_each(|(key, value)| inside(key, value))
-        }
-        _ => Ok(()),
+        _ => inside(value, path, &mut |value, path| series(value, path, found)),
     }
 }
 

@@ -1,13 +1,16 @@
 //! Reads tensors on several threads for `--stats`, `--hash` and `--verify`, and delivers the results in order.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use sha2::{Digest, Sha256};
 
-use crate::analysis::{Histogram, Statistics, StatisticsBuilder};
-use crate::model::{Checkpoint, Progress, TensorId};
+use crate::analysis::scan::{self, Scanned};
+use crate::analysis::{Histogram, Statistics, StatisticsBuilder, ValueTable};
+use crate::model::{Checkpoint, Progress, ReadError, TensorId};
 
 /// What to find out about each tensor.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,26 +30,13 @@ impl Wanted {
     }
 }
 
-/// The fractions for which quantiles are given, as JSON names them.
-pub const QUANTILES: [(&str, f64); 7] = [
-    ("0.01", 0.01),
-    ("0.05", 0.05),
-    ("0.25", 0.25),
-    ("0.5", 0.5),
-    ("0.75", 0.75),
-    ("0.95", 0.95),
-    ("0.99", 0.99),
-];
-
 /// Bins of the histogram.
-const BINS: usize = 64;
+const BINS: usize = 256;
 
 /// What was found out about one tensor's values.
 pub struct Measurement {
-    /// Count, moments, norms.
+    /// Count, moments, norms, quantiles.
     pub statistics: Statistics,
-    /// In the order of [`QUANTILES`]; empty when there is no finite value.
-    pub quantiles: Vec<f64>,
     /// Over the range of the finite values; `None` when there is none.
     pub histogram: Option<Histogram>,
 }
@@ -72,13 +62,42 @@ pub fn measure<E>(
     wanted: Wanted,
     mut deliver: impl FnMut(TensorId, Measured) -> Result<(), E>,
 ) -> Result<(), E> {
-    let threads = thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(2, 8);
     for batch in ids.chunks(BATCH) {
-        for (&id, measured) in batch.iter().zip(measure_batch(checkpoint, batch, wanted, threads)) {
+        // A hash needs the bytes in order; statistics alone share out a large tensor over the threads.
+        let measured = if wanted.statistics && !wanted.hash {
+            scan_batch(checkpoint, batch)
+        } else {
+            measure_batch(checkpoint, batch, wanted, scan::threads())
+        };
+        for (&id, measured) in batch.iter().zip(measured) {
             deliver(id, measured)?;
         }
     }
     Ok(())
+}
+
+fn scan_batch(checkpoint: &Checkpoint, batch: &[TensorId]) -> Vec<Measured> {
+    let results: Vec<OnceLock<Measured>> = batch.iter().map(|_| OnceLock::new()).collect();
+    let places: HashMap<TensorId, usize> = batch.iter().copied().zip(0..).collect();
+    let found = |id: TensorId, scanned: Result<Scanned, ReadError>| {
+        let measured = match scanned {
+            Ok(scanned) => Measured {
+                statistics: checkpoint
+                    .tensor(id)
+                    .dtype
+                    .is_numeric()
+                    .then(|| Box::new(Measurement::new(scanned.found.statistics, &scanned.values))),
+                ..Measured::default()
+            },
+            Err(error) => Measured { unreadable: Some(error.to_string()), ..Measured::default() },
+        };
+        if let Some(result) = places.get(&id).and_then(|&place| results.get(place)) {
+            let _ = result.set(measured); // a tensor is found once
+        }
+    };
+    // Nobody cancels this.
+    let _ = scan::scan(checkpoint, batch, scan::threads(), &Progress::new(), &found);
+    results.into_iter().map(|result| result.into_inner().unwrap_or_default()).collect()
 }
 
 fn measure_batch(
@@ -136,7 +155,10 @@ fn measure_one(checkpoint: &Checkpoint, id: TensorId, wanted: Wanted) -> Measure
     });
     match read {
         Ok(()) => Measured {
-            statistics: statistics.map(|builder| Box::new(summarise(&builder))),
+            statistics: statistics.map(|builder| {
+                let (statistics, values) = builder.finish();
+                Box::new(Measurement::new(statistics, &values))
+            }),
             sha256: hasher.map(|hasher| hex(&hasher.finalize())),
             unreadable: None,
         },
@@ -144,16 +166,10 @@ fn measure_one(checkpoint: &Checkpoint, id: TensorId, wanted: Wanted) -> Measure
     }
 }
 
-fn summarise(builder: &StatisticsBuilder) -> Measurement {
-    let (statistics, table) = builder.finish();
-    let quantiles = QUANTILES.iter().filter_map(|&(_, fraction)| table.quantile(fraction)).collect();
-    let histogram = match (statistics.min, statistics.max) {
-        // As numpy does, a single value gets a range of 1 around it.
-        (Some(min), Some(max)) if min == max => Some(table.histogram(min - 0.5, max + 0.5, BINS)),
-        (Some(min), Some(max)) => Some(table.histogram(min, max, BINS)),
-        _ => None,
-    };
-    Measurement { statistics, quantiles, histogram }
+impl Measurement {
+    fn new(statistics: Statistics, values: &ValueTable) -> Self {
+        Self { statistics, histogram: values.full_histogram(BINS) }
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

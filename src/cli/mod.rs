@@ -9,6 +9,7 @@ mod diff;
 mod inspect;
 mod json;
 mod measure;
+mod scan;
 mod summary;
 mod table;
 
@@ -79,6 +80,8 @@ pub enum Command {
     Diff(diff::Options),
     /// Print whether a checkpoint would load into a model; exit status 1 when not
     Compat(compat::Options),
+    /// Check the values of a checkpoint: NaN, infinities, dead rows, and what else looks wrong
+    Scan(scan::Options),
 }
 
 /// Reads the arguments, the program's name first. Errors, `--help` and `--version` are printed here.
@@ -119,6 +122,7 @@ pub fn run(command: &Command) -> Exit {
         Command::Summary(options) => summary::run(options, &mut out),
         Command::Diff(options) => diff::run(options, &mut out),
         Command::Compat(options) => compat::run(options, &mut out),
+        Command::Scan(options) => scan::run(options, &mut out),
     };
     let result = result.and_then(|exit| Ok(out.flush().map(|()| exit)?));
     match result {

@@ -37,9 +37,11 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failu
             None => name,
         }];
         if with_shapes {
-            cells.push(row.output_shape.as_deref().map(output_shape).unwrap_or_default());
+            let shapes = row.output_shape.iter().chain(&row.further_outputs).map(|dims| output_shape(dims));
+            let shapes: Vec<String> = shapes.collect();
+            cells.push(if shapes.len() > 1 { format!("[{}]", shapes.join(", ")) } else { shapes.concat() });
         }
-        cells.push(text::count(row.parameters));
+        cells.push(row.parameters.map(text::count).unwrap_or_default());
         if with_buffers {
             cells.push(if row.buffers > 0 { text::count(row.buffers) } else { String::new() });
         }

@@ -3,11 +3,17 @@
 //! [`open`] is the only way in. A file is recognised by its bytes; once a format claims it, that format's error is the answer.
 
 pub mod containers;
+pub mod gguf;
 pub mod keras;
+pub mod numpy;
+pub mod onnx;
+mod packed;
+mod places;
 pub mod probe;
 pub mod pytorch;
 pub mod recognise;
 pub mod safetensors;
+mod shard_index;
 pub mod tensorflow;
 
 use std::path::{Path, PathBuf};
@@ -30,8 +36,15 @@ pub trait Format: Sync {
 }
 
 /// Every format, in no significant order.
-pub static FORMATS: &[&dyn Format] =
-    &[&safetensors::Safetensors, &pytorch::PyTorch, &keras::Keras, &tensorflow::TensorFlow];
+pub static FORMATS: &[&dyn Format] = &[
+    &safetensors::Safetensors,
+    &pytorch::PyTorch,
+    &keras::Keras,
+    &tensorflow::TensorFlow,
+    &numpy::Numpy,
+    &gguf::Gguf,
+    &onnx::Onnx,
+];
 
 /// Why a path could not be opened. The text is one line with the path last.
 #[derive(Debug, thiserror::Error)]
@@ -75,16 +88,25 @@ impl OpenError {
 pub fn open(path: &Path, progress: &Progress) -> Result<Checkpoint, OpenError> {
     let probe =
         Probe::new(path).map_err(|source| OpenError::Inaccessible { source, path: path.to_owned() })?;
-    let Some(format) = FORMATS.iter().find(|format| format.detect(&probe)) else {
-        return Err(OpenError::Unrecognised {
-            looks_like: recognise::looks_like(&probe),
-            path: path.to_owned(),
-        });
-    };
-    let parts = format.open(&probe, progress).map_err(|source| OpenError::Failed {
-        format: format.name(),
-        source,
-        path: path.to_owned(),
-    })?;
-    Ok(Checkpoint::new(path, parts))
+    let failed = |format, source| OpenError::Failed { format, source, path: path.to_owned() };
+    if let Some(format) = claimant(&probe) {
+        let parts = format.open(&probe, progress).map_err(|source| failed(format.name(), source))?;
+        return Ok(Checkpoint::new(path, parts));
+    }
+    match packed::inside(&probe, progress).map_err(|source| failed("an archive", source))? {
+        Some(packed::Inside { probe: inner, format, notice }) => {
+            let mut parts = format.open(&inner, progress).map_err(|source| failed(format.name(), source))?;
+            parts.problems.push(notice);
+            parts.file_bytes = probe.source().map_or(parts.file_bytes, crate::raw::ByteSource::len);
+            Ok(Checkpoint::new(path, parts))
+        }
+        None => {
+            Err(OpenError::Unrecognised { looks_like: recognise::looks_like(&probe), path: path.to_owned() })
+        }
+    }
+}
+
+/// The format that the probed bytes (or folder) are of.
+fn claimant(probe: &Probe) -> Option<&'static dyn Format> {
+    FORMATS.iter().copied().find(|format| format.detect(probe))
 }

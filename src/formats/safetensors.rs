@@ -8,7 +8,7 @@
 //! The reference library refuses a whole file for one unknown dtype, a gap or an overlap; this reader shows
 //! what can be shown and names the rest. It reads no tensor values when opening.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -16,11 +16,12 @@ use std::path::Path;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::places::Places;
+use super::shard_index::{self, Shard, ShardIndex, index_in_folder};
 use super::{Format, Probe};
-use crate::model::role::is_known_buffer;
 use crate::model::{
     CheckpointParts, Dtype, Problem, Progress, ReadError, Shape, TensorId, TensorInfo, TensorReader,
-    TensorRole, Value,
+    TensorRole, Value, role,
 };
 use crate::raw::{ByteSource, limits, read_range};
 
@@ -37,11 +38,13 @@ impl Format for Safetensors {
     }
 
     fn detect(&self, probe: &Probe) -> bool {
-        is_file(probe.head()) || is_index(probe) || index_in_folder(probe).is_some()
+        is_file(probe.head())
+            || shard_index::is_index(probe, INDEX_ENDING, &[".safetensors"])
+            || index_in_folder(probe, INDEX_ENDING).is_some()
     }
 
     fn open(&self, probe: &Probe, progress: &Progress) -> Result<CheckpointParts, ReadError> {
-        if let Some(name) = index_in_folder(probe) {
+        if let Some(name) = index_in_folder(probe, INDEX_ENDING) {
             let path = probe.path().join(name);
             let source = ByteSource::open(&path)?;
             return open_sharded(&path, &source, progress);
@@ -58,32 +61,22 @@ fn is_file(head: &[u8]) -> bool {
     (2..=limits::SAFETENSORS_HEADER_BYTES).contains(&length) && rest.first() == Some(&b'{')
 }
 
-/// A JSON object with a `weight_map` whose values end in `.safetensors`.
-fn is_index(probe: &Probe) -> bool {
-    let head = probe.head();
-    let contains = |needle: &[u8]| head.windows(needle.len()).any(|window| window == needle);
-    head.trim_ascii_start().starts_with(b"{") && contains(b"\"weight_map\"") && {
-        // The first shard's name may stand behind a long `metadata` object; the file's name then decides.
-        contains(b".safetensors\"") || probe.file_name().ends_with(".safetensors.index.json")
-    }
+/// How the indices of sets end; a folder is opened by the one that it holds.
+const INDEX_ENDING: &str = ".safetensors.index.json";
+
+/// Where the bytes of one tensor are.
+struct Place {
+    source: u32,
+    offset: u64,
+    len: u64,
+    /// See [`Dtype::group_bytes`].
+    group: u8,
 }
 
-/// The index of a folder that holds exactly one.
-fn index_in_folder(probe: &Probe) -> Option<&str> {
-    let mut found = probe.folder()?.iter().filter(|name| name.ends_with(".safetensors.index.json"));
-    match (found.next(), found.next()) {
-        (Some(name), None) => Some(name),
-        _ => None,
-    }
-}
-
-/// Where the bytes of one tensor are; `Err` says why they are not to be had.
-type Place = Result<(u32, u64, u64), String>;
-
+#[derive(Default)]
 struct Reader {
     sources: Vec<ByteSource>,
-    places: Vec<Place>,
-    groups: Vec<u8>,
+    places: Places<Place>,
 }
 
 impl TensorReader for Reader {
@@ -93,19 +86,19 @@ impl TensorReader for Reader {
         progress: &Progress,
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let unknown = || ReadError::unsupported("no such tensor");
-        let place = self.places.get(id.index()).ok_or_else(unknown)?;
-        let (source, offset, len) = place.clone().map_err(ReadError::unsupported)?;
-        let source = self.sources.get(source as usize).ok_or_else(unknown)?;
-        let group = self.groups.get(id.index()).copied().unwrap_or(1);
+        let &Place { source, offset, len, group } = self.places.get(id)?;
+        let source = self.sources.get(source as usize);
+        let source = source.ok_or_else(|| ReadError::unsupported("no such shard"))?;
         read_range(source, offset, len, usize::from(group), progress, &mut |piece| sink(piece))
     }
 
     fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
-        let &(source, begin, len) = self.places.get(id.index())?.as_ref().ok()?;
+        let &Place { source, offset: begin, len, .. } = self.places.get(id).ok()?;
         let source = self.sources.get(source as usize)?;
-        let bytes = source.slice("tensor data", begin, len);
-        Some(bytes.and_then(|bytes| bytes.read_at("tensor data", offset, buffer)))
+        Some(source.check_unchanged().and_then(|()| {
+            let bytes = source.slice("tensor data", begin, len)?;
+            bytes.read_at("tensor data", offset, buffer)
+        }))
     }
 }
 
@@ -132,21 +125,40 @@ struct Header {
     data_start: u64,
 }
 
+/// Reads the header. One that is cut off, or broken inside, is read as far as it goes.
 fn read_header(source: &ByteSource) -> Result<Header, ReadError> {
     let mut length = [0; 8];
     source.read_at("the header length", 0, &mut length)?;
     let length = u64::from_le_bytes(length);
-    let bytes = source.read_vec("the header", 8, length, limits::SAFETENSORS_HEADER_BYTES)?;
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        ReadError::malformed("the header", 8 + error.valid_up_to() as u64, "it is not UTF-8 text")
-    })?;
+    if length > limits::SAFETENSORS_HEADER_BYTES {
+        let (what, limit) = ("the header".into(), limits::SAFETENSORS_HEADER_BYTES);
+        return Err(ReadError::OverLimit { what, value: length, limit });
+    }
+    let bytes = source.read_up_to("the header", 8, length)?;
+    let cut = source.check("the header", 8, length).err();
+    let (text, mut fault) = match std::str::from_utf8(&bytes) {
+        Ok(text) => (text, None),
+        Err(error) => {
+            let at = error.valid_up_to();
+            let valid = std::str::from_utf8(bytes.get(..at).unwrap_or_default()).unwrap_or_default();
+            (valid, Some(ReadError::malformed("the header", 8 + at as u64, "it is not UTF-8 text")))
+        }
+    };
     let mut header =
         Header { entries: Vec::new(), metadata: Vec::new(), problems: Vec::new(), data_start: 8 + length };
     let mut json = serde_json::Deserializer::from_str(text);
-    json.deserialize_map(&mut header)
-        .and_then(|()| json.end())
-        .map_err(|error| ReadError::malformed("the header", 8, error.to_string()))?;
-    let data_bytes = source.len() - header.data_start;
+    let parsed = json.deserialize_map(&mut header).and_then(|()| json.end());
+    if let Err(error) = parsed {
+        fault = fault.or_else(|| Some(ReadError::malformed("the header", 8, error.to_string())));
+    }
+    if let Some(fault) = cut.or(fault) {
+        if header.entries.is_empty() {
+            return Err(fault);
+        }
+        let message = format!("the header is read only as far as it goes: {fault}");
+        header.problems.push(Problem::error("bad-header", message).at(8));
+    }
+    let data_bytes = source.len().saturating_sub(header.data_start);
     for (index, entry) in header.entries.iter_mut().enumerate() {
         if let Some(fault) = entry.fault.take().or_else(|| fault_of(entry, data_bytes)) {
             let message = format!("{:?}: {fault}", entry.name);
@@ -171,7 +183,13 @@ impl<'de> Visitor<'de> for &mut Header {
             let raw: &RawValue = map.next_value()?;
             if name == "__metadata__" {
                 match serde_json::from_str(raw.get()).map(Value::from_json) {
-                    Ok(Value::Map(entries)) => self.metadata = entries,
+                    Ok(Value::Map(entries)) => {
+                        if entries.iter().any(|(_, value)| value.as_text().is_none()) {
+                            let text = "__metadata__ holds values that are not text; the safetensors library refuses this file";
+                            self.problems.push(Problem::warning("bad-metadata", text));
+                        }
+                        self.metadata = entries;
+                    }
                     Ok(Value::Null) => {}
                     _ => {
                         self.problems.push(Problem::warning("bad-metadata", "__metadata__ is not an object"));
@@ -332,13 +350,14 @@ fn catalogue(
         let stored = if entry.fault.is_none() { bytes } else { 0 };
         let mut tensor =
             TensorInfo::new(entry.name.clone(), entry.dtype.clone(), entry.shape.clone(), stored);
-        tensor.role = if is_known_buffer(&entry.name) { TensorRole::Buffer } else { TensorRole::Parameter };
+        let (role, evidence) = role::of_state_dict(&entry.name, &entry.dtype, &entry.shape);
+        (tensor.role, tensor.role_evidence) = (role, Some(evidence));
         tensor.trainable = (tensor.role == TensorRole::Buffer).then_some(false);
         tensor.offset = header.data_start.checked_add(entry.range.0);
         ids.insert(TensorId(index as u32), id);
-        reader.groups.push(entry.dtype.group_bytes() as u8);
+        let group = entry.dtype.group_bytes() as u8;
         reader.places.push(match (&entry.fault, tensor.offset) {
-            (None, Some(offset)) => Ok((source, offset, bytes)),
+            (None, Some(offset)) => Ok(Place { source, offset, len: bytes, group }),
             (fault, _) => Err(fault.clone().unwrap_or_default()),
         });
         tensors.push(tensor);
@@ -373,7 +392,7 @@ fn framework(metadata: &[(String, Value)]) -> Option<String> {
 
 fn open_file(source: &ByteSource) -> Result<CheckpointParts, ReadError> {
     let header = read_header(source)?;
-    let mut reader = Reader { sources: vec![source.clone()], places: Vec::new(), groups: Vec::new() };
+    let mut reader = Reader { sources: vec![source.clone()], ..Reader::default() };
     let mut tensors = Vec::with_capacity(header.entries.len());
     let mut problems = Vec::new();
     catalogue(&header, 0, |_| true, &mut tensors, &mut reader, &mut problems);
@@ -390,43 +409,18 @@ fn open_file(source: &ByteSource) -> Result<CheckpointParts, ReadError> {
     })
 }
 
-/// A set is exactly the files that `weight_map` names; folders hold duplicates under other names.
 fn open_sharded(path: &Path, source: &ByteSource, progress: &Progress) -> Result<CheckpointParts, ReadError> {
-    let bytes = source.read_all("the index", limits::SAFETENSORS_HEADER_BYTES)?;
-    let malformed = |reason: String| ReadError::malformed("the index", 0, reason);
-    let mut index: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
-    let Some(serde_json::Value::Object(weight_map)) =
-        index.get_mut("weight_map").map(serde_json::Value::take)
-    else {
-        return Err(malformed("its weight_map is not an object".to_owned()));
-    };
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let index = ShardIndex::read(source)?;
     let mut problems = Vec::new();
-    let mut shards: Vec<(String, Vec<String>)> = Vec::new();
-    let mut shard_of: HashMap<String, usize> = HashMap::new();
-    for (name, file) in weight_map {
-        let serde_json::Value::String(file) = file else {
-            return Err(malformed(format!("weight_map gives {name:?} a file that is not text")));
-        };
-        let index = *shard_of.entry(file.clone()).or_insert_with(|| {
-            shards.push((file, Vec::new()));
-            shards.len() - 1
-        });
-        if let Some((_, names)) = shards.get_mut(index) {
-            names.push(name);
-        }
-    }
-    let mut reader = Reader { sources: Vec::new(), places: Vec::new(), groups: Vec::new() };
+    let mut reader = Reader::default();
     let mut tensors = Vec::new();
     let mut framework_seen = None;
     let mut file_bytes = source.len();
-    for (file, names) in &shards {
+    for shard in &index.shards {
         progress.advance(0)?;
-        let opened = open_shard(folder, file);
-        let found = match opened {
+        let found = match open_shard(path, shard) {
             Ok((source, header)) => {
-                let wanted: std::collections::HashSet<&str> = names.iter().map(String::as_str).collect();
+                let wanted: HashSet<&str> = shard.names.iter().map(String::as_str).collect();
                 let first = tensors.len();
                 file_bytes += source.len();
                 reader.sources.push(source);
@@ -443,24 +437,13 @@ fn open_sharded(path: &Path, source: &ByteSource, progress: &Progress) -> Result
                 tensors.iter().skip(first).map(|tensor| tensor.name.clone()).collect()
             }
             Err(error) => {
-                let message = format!("shard {file:?} cannot be read: {error}");
-                problems.push(Problem::error("missing-shard", message));
-                std::collections::HashSet::new()
+                problems.push(shard.unreadable(&error));
+                HashSet::new()
             }
         };
-        for name in names.iter().filter(|name| !found.contains(*name)) {
-            let id = TensorId(tensors.len() as u32);
-            let fault =
-                format!("{name:?} is not to be had: shard {file:?} does not hold it or cannot be read");
-            problems.push(Problem::error("missing-tensor", fault.clone()).on(id));
-            tensors.push(TensorInfo::new(
-                name.clone(),
-                Dtype::Other("unknown".into(), 0),
-                Shape::from(vec![0]),
-                0,
-            ));
+        for name in shard.names.iter().filter(|name| !found.contains(*name)) {
+            let fault = shard.add_missing(name, &mut tensors, &mut problems);
             reader.places.push(Err(fault));
-            reader.groups.push(1);
         }
     }
     let complete = tensors.iter().all(|tensor| tensor.role != TensorRole::Unknown);
@@ -470,21 +453,15 @@ fn open_sharded(path: &Path, source: &ByteSource, progress: &Progress) -> Result
         counts_known: complete && !tensors.is_empty(),
         tensors,
         layers: Vec::new(),
-        metadata: Value::from_json(
-            index.get_mut("metadata").map(serde_json::Value::take).unwrap_or_default(),
-        ),
+        metadata: index.metadata,
         problems,
         file_bytes,
         reader: Box::new(reader),
     })
 }
 
-fn open_shard(folder: &Path, file: &str) -> Result<(ByteSource, Header), ReadError> {
-    // An index can name any path; only files beside it belong to the set.
-    if file.contains(['/', '\\']) || file == ".." || file.is_empty() {
-        return Err(ReadError::unsupported("the index names a file outside its folder, which is not opened"));
-    }
-    let source = ByteSource::open(&folder.join(file))?;
+fn open_shard(index: &Path, shard: &Shard) -> Result<(ByteSource, Header), ReadError> {
+    let source = ByteSource::open(&shard.beside(index)?)?;
     let header = read_header(&source)?;
     Ok((source, header))
 }
@@ -549,6 +526,16 @@ mod tests {
         let source =
             file(r#"{"x":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}"#, &[]);
         assert_eq!(codes(&open_file(&source).expect("opens")), ["bad-tensor"]);
+    }
+
+    #[test]
+    fn a_header_that_is_cut_shows_the_tensors_before_the_cut() {
+        let header = r#"{"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"y":{"dtype":"U8","sha"#;
+        let mut bytes = 500u64.to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        let parts = open_file(&ByteSource::from_vec(bytes)).expect("opens");
+        assert_eq!(parts.tensors.len(), 1);
+        assert!(codes(&parts).contains(&"bad-header"), "{:?}", codes(&parts));
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod compare;
 pub mod loadable;
 pub mod request;
 pub mod run;
+mod scan;
 pub mod watch;
 
 use std::collections::VecDeque;
@@ -19,8 +20,8 @@ use std::time::{Duration, Instant};
 pub use cache::Cache;
 pub use loadable::Loadable;
 pub use request::{
-    CheckpointId, EXAMPLES, Example, JobError, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest,
-    StatisticsKey, Subject, ValueSummary,
+    CheckpointId, EXAMPLES, Example, FileIdentity, JobError, JobEvent, JobKey, JobOutcome, JobOutput,
+    JobRequest, ScannedTensor, StatisticsKey, Subject, ValueSummary,
 };
 
 use crate::model::Progress;
@@ -40,6 +41,9 @@ pub struct JobStatus {
     pub elapsed: Duration,
 }
 
+/// What a thread does with a job: the last argument takes results before the end.
+type Work = fn(&JobRequest, &Progress, &dyn Fn(JobOutput)) -> JobOutcome;
+
 struct Queued {
     serial: u64,
     request: JobRequest,
@@ -49,7 +53,20 @@ struct Queued {
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Queued>,
+    /// How many jobs run that nobody waits for.
+    background: usize,
     closed: bool,
+}
+
+impl Queue {
+    /// The next job to run. One thread is always left for what somebody waits for.
+    fn take(&mut self, workers: usize) -> Option<Queued> {
+        let may_be_background = self.background + 1 < workers;
+        let index = self.jobs.iter().position(|job| may_be_background || !job.request.is_background())?;
+        let job = self.jobs.remove(index)?;
+        self.background += usize::from(job.request.is_background());
+        Some(job)
+    }
 }
 
 #[derive(Default)]
@@ -91,8 +108,9 @@ impl JobRunner {
     fn with_work(
         workers: usize,
         wake: impl Fn() + Send + Sync + 'static,
-        work: fn(&JobRequest, &Progress) -> JobOutcome,
+        work: Work,
     ) -> std::io::Result<Self> {
+        let workers = workers.max(2);
         let shared = Arc::new(Shared::default());
         let wake = Arc::new(wake);
         // A window that does not poll holds the workers up, not the memory.
@@ -101,7 +119,7 @@ impl JobRunner {
             let (shared, sender, wake) = (shared.clone(), sender.clone(), wake.clone());
             std::thread::Builder::new()
                 .name(format!("job-{index}"))
-                .spawn(move || worker(&shared, &sender, &*wake, work))?;
+                .spawn(move || worker(&shared, workers, &sender, &*wake, work))?;
         }
         Ok(Self { shared, finished, active: Vec::new(), stopped: Vec::new(), next_serial: 0 })
     }
@@ -153,7 +171,11 @@ impl JobRunner {
         while let Ok((serial, outcome)) = self.finished.try_recv() {
             // A cancelled job was reported when it was cancelled.
             if let Some(index) = self.active.iter().position(|job| job.serial == serial) {
-                events.push(JobEvent { key: self.active.remove(index).key, outcome });
+                let key = match outcome {
+                    JobOutcome::Partial(_) => self.active[index].key,
+                    _ => self.active.remove(index).key,
+                };
+                events.push(JobEvent { key, outcome });
             }
         }
         events
@@ -182,9 +204,10 @@ impl Drop for JobRunner {
 
 fn worker(
     shared: &Shared,
+    workers: usize,
     finished: &SyncSender<(u64, JobOutcome)>,
     wake: &(dyn Fn() + Send + Sync),
-    work: fn(&JobRequest, &Progress) -> JobOutcome,
+    work: Work,
 ) {
     loop {
         let mut queue = shared.queue();
@@ -192,17 +215,28 @@ fn worker(
             if queue.closed {
                 return;
             }
-            match queue.jobs.pop_front() {
+            match queue.take(workers) {
                 Some(job) => break job,
                 None => queue = shared.news.wait(queue).unwrap_or_else(PoisonError::into_inner),
             }
         };
         drop(queue);
+        let serial = job.serial;
+        let report = |output: JobOutput| {
+            // Nobody listens any more: the program ends, and this job was asked to stop.
+            if finished.send((serial, JobOutcome::Partial(output))).is_ok() {
+                wake();
+            }
+        };
         // A defect in one reader must not take the window down with it; nothing of the job survives the unwinding.
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(&job.request, &job.progress)))
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(&job.request, &job.progress, &report)))
             .unwrap_or_else(|panic| JobOutcome::Failed(panic_error(panic.as_ref())));
+        if job.request.is_background() {
+            shared.queue().background -= 1;
+            shared.news.notify_one();
+        }
         drop(job.request);
-        if finished.send((job.serial, outcome)).is_err() {
+        if finished.send((serial, outcome)).is_err() {
             return;
         }
         wake();
@@ -236,7 +270,7 @@ mod tests {
     }
 
     /// `spin` runs until cancelled, `panic` panics, anything else ends at once.
-    fn fake(request: &JobRequest, progress: &Progress) -> JobOutcome {
+    fn fake(request: &JobRequest, progress: &Progress, _: &dyn Fn(JobOutput)) -> JobOutcome {
         let JobRequest::Open { path, .. } = request else { return JobOutcome::Cancelled };
         match path.to_str() {
             Some("spin") => {
@@ -275,9 +309,8 @@ mod tests {
         woken.recv_timeout(PATIENCE).unwrap();
         woken.recv_timeout(PATIENCE).unwrap();
         let events = jobs.poll();
-        assert!(
-            matches!(&events[0].outcome, JobOutcome::Failed(error) if error.message.contains("a test panics"))
-        );
+        let panicked = |event: &&JobEvent| matches!(&event.outcome, JobOutcome::Failed(error) if error.message.contains("a test panics"));
+        assert_eq!(events.iter().filter(panicked).count(), 1);
         assert_eq!(events.len(), 2);
     }
 

@@ -1,6 +1,6 @@
 //! Everything that can run in the background, and what it brings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::analysis::{Statistics, ValueTable};
@@ -35,6 +35,8 @@ pub enum JobKey {
     Open(CheckpointId),
     /// Statistics of what is selected.
     Statistics(StatisticsKey),
+    /// Statistics of every tensor of an opening.
+    Scan(CheckpointId),
 }
 
 impl JobKey {
@@ -46,7 +48,7 @@ impl JobKey {
     /// The opening it works for.
     pub fn checkpoint(&self) -> CheckpointId {
         match self {
-            Self::Open(id) => *id,
+            Self::Open(id) | Self::Scan(id) => *id,
             Self::Statistics(key) => key.checkpoint,
         }
     }
@@ -108,28 +110,44 @@ pub enum JobRequest {
         /// Name of the tensor or group, for the status line.
         label: String,
     },
+    /// Statistics of every tensor, reported in portions.
+    Scan {
+        /// Of which opening.
+        id: CheckpointId,
+        /// Read from here.
+        checkpoint: Arc<Checkpoint>,
+    },
 }
 
 impl JobRequest {
+    /// Whether nobody waits for it, so that it must leave room for other jobs.
+    pub fn is_background(&self) -> bool {
+        matches!(self, Self::Scan { .. })
+    }
+
     /// What it works for.
     pub fn key(&self) -> JobKey {
         match self {
             Self::Open { id, .. } | Self::OpenExample { id, .. } => JobKey::Open(*id),
             Self::Statistics { key, .. } => JobKey::Statistics(*key),
+            Self::Scan { id, .. } => JobKey::Scan(*id),
         }
     }
 
     /// What it does, for the status line.
     pub fn label(&self) -> String {
         match self {
-            Self::Open { path, .. } => format!(
-                "Opening {}",
-                path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy())
-            ),
+            Self::Open { path, .. } => format!("Opening {}", file_name(path)),
+            Self::Scan { checkpoint, .. } => format!("Scanning {}", file_name(checkpoint.path())),
             Self::OpenExample { example, .. } => format!("Opening {}", example.name),
             Self::Statistics { label, .. } => format!("Statistics of {label}"),
         }
     }
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
+    crate::text::escape(&name)
 }
 
 /// Statistics and value counts, with what they leave out.
@@ -155,11 +173,19 @@ impl ValueSummary {
 /// What a job brought.
 #[derive(Debug, Clone)]
 pub enum JobOutput {
-    /// The catalogue.
-    Opened(Arc<Checkpoint>),
+    /// The catalogue, and what the file is recognised by when it is opened again.
+    Opened(Arc<Checkpoint>, FileIdentity),
     /// Statistics and value counts.
     Summarised(Arc<ValueSummary>),
+    /// Statistics of some tensors of a scan.
+    Scanned(Vec<ScannedTensor>),
 }
+
+/// One tensor of a scan: its statistics, or why there are none.
+pub type ScannedTensor = (TensorId, Result<Statistics, String>);
+
+/// Path, size and time of change of a file, or of the files directly in a folder. `None` where that cannot be found out.
+pub type FileIdentity = Option<u64>;
 
 /// Why a job failed: what, why, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,6 +206,8 @@ impl JobError {
 /// How a job ended.
 #[derive(Debug, Clone)]
 pub enum JobOutcome {
+    /// Not yet: a part of the result, before the end.
+    Partial(JobOutput),
     /// With a result.
     Finished(JobOutput),
     /// With a reason.

@@ -1,10 +1,14 @@
 //! One match from request to the function that does it. Knows no threads.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::request::{Example, JobError, JobOutcome, JobOutput, JobRequest, Subject, ValueSummary};
+use super::request::{
+    Example, FileIdentity, JobError, JobOutcome, JobOutput, JobRequest, Subject, ValueSummary,
+};
+use super::scan;
 use crate::analysis::StatisticsBuilder;
 use crate::formats::{self, OpenError};
 use crate::model::{Checkpoint, Progress, ReadError, TensorId};
@@ -13,7 +17,8 @@ use crate::model::{Checkpoint, Progress, ReadError, TensorId};
 const REASONS_KEPT: usize = 5;
 
 /// Does the work. Blocks; stops soon after `progress` is cancelled.
-pub fn run(request: &JobRequest, progress: &Progress) -> JobOutcome {
+/// `report` takes results that are ready before the end.
+pub fn run(request: &JobRequest, progress: &Progress, report: &dyn Fn(JobOutput)) -> JobOutcome {
     let result = match request {
         JobRequest::Open { path, .. } => open(path, progress),
         JobRequest::OpenExample { example, .. } => write_example(example)
@@ -28,6 +33,7 @@ pub fn run(request: &JobRequest, progress: &Progress) -> JobOutcome {
         JobRequest::Statistics { key, checkpoint, .. } => {
             summarise(checkpoint, key.subject, progress).map(JobOutput::Summarised)
         }
+        JobRequest::Scan { checkpoint, .. } => scan::scan(checkpoint, progress, report),
     };
     match result {
         _ if progress.is_cancelled() => JobOutcome::Cancelled,
@@ -40,7 +46,7 @@ fn open(path: &Path, progress: &Progress) -> Result<JobOutput, JobOutcome> {
     match formats::open(path, progress) {
         Ok(checkpoint) => {
             checkpoint.layer_tree(); // built here, so that the first frame need not
-            Ok(JobOutput::Opened(Arc::new(checkpoint)))
+            Ok(JobOutput::Opened(Arc::new(checkpoint), identity(path)))
         }
         Err(error) if error.is_cancelled() => Err(JobOutcome::Cancelled),
         Err(error) => {
@@ -57,6 +63,27 @@ fn open(path: &Path, progress: &Progress) -> Result<JobOutput, JobOutcome> {
             Err(JobOutcome::Failed(JobError::new(error.to_string(), Some(advice))))
         }
     }
+}
+
+/// Files of a folder that are looked at for its identity.
+const FILES_LOOKED_AT: usize = 4096;
+
+/// What a file or folder is recognised by: changes when a file is written, added or removed.
+fn identity(path: &Path) -> FileIdentity {
+    let mut hasher = DefaultHasher::new();
+    let mut look = |path: &Path| -> Option<()> {
+        let metadata = std::fs::metadata(path).ok()?;
+        (path, metadata.len(), metadata.modified().ok()?).hash(&mut hasher);
+        Some(())
+    };
+    look(path)?;
+    if path.is_dir() {
+        let entries = std::fs::read_dir(path).ok()?.take(FILES_LOOKED_AT);
+        let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        files.sort();
+        files.iter().try_for_each(|file| look(file))?;
+    }
+    Some(hasher.finish())
 }
 
 fn write_example(example: &Example) -> std::io::Result<PathBuf> {

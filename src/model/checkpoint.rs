@@ -42,6 +42,19 @@ pub struct LayerInfo {
     pub config: Value,
     /// Output shape, where the file tells; `None` for a dimension that is not fixed.
     pub output_shape: Option<Vec<Option<u64>>>,
+    /// Shapes of its further outputs, where it has several, such as the states of an LSTM.
+    pub further_outputs: Vec<Vec<Option<u64>>>,
+    /// What its configuration says about its weights, where the file itself holds none.
+    pub configured: Option<ConfiguredCount>,
+}
+
+/// Elements of the weights that a configuration determines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConfiguredCount {
+    /// All of them.
+    pub parameters: u64,
+    /// Those that training changes.
+    pub trainable: u64,
 }
 
 /// What a format found in a file; becomes a [`Checkpoint`].
@@ -238,6 +251,13 @@ fn totals(parts: &CheckpointParts) -> Totals {
             TensorRole::Buffer => totals.buffers = totals.buffers.saturating_add(elements),
             TensorRole::Optimizer => totals.optimizer = totals.optimizer.saturating_add(elements),
             TensorRole::Parameter | TensorRole::Ema | TensorRole::Other | TensorRole::Unknown => {}
+        }
+    }
+    if parts.tensors.is_empty() {
+        let outermost = parts.layers.iter().filter(|layer| layer.segments.len() == 1);
+        for count in outermost.filter_map(|layer| layer.configured) {
+            parameters = parameters.saturating_add(count.parameters);
+            non_trainable = non_trainable.saturating_add(count.parameters.saturating_sub(count.trainable));
         }
     }
     if parts.counts_known {

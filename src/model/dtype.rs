@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use half::{bf16, f16};
 
+use super::BlockType;
+
 /// The type of a tensor's elements, under PyTorch's name for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "each variant is the dtype of that name")]
@@ -42,6 +44,13 @@ pub enum Dtype {
     Qint8,
     Quint8,
     Qint32,
+    /// Signed or unsigned integers of 4 and 2 bits; one element is one byte, as PyTorch and ONNX count.
+    Int4,
+    Uint4,
+    Int2,
+    Uint2,
+    /// Elements quantized in blocks that share scales (ggml).
+    Block(BlockType),
     /// Text or bytes per element; no fixed size.
     String,
     /// A type that is carried but not interpreted: its name and the bits of one element (0: not known).
@@ -80,6 +89,11 @@ impl Dtype {
             Self::Qint8 => "qint8",
             Self::Quint8 => "quint8",
             Self::Qint32 => "qint32",
+            Self::Int4 => "int4",
+            Self::Uint4 => "uint4",
+            Self::Int2 => "int2",
+            Self::Uint2 => "uint2",
+            Self::Block(block) => block.name(),
             Self::String => "string",
             Self::Other(name, _) => name,
         }
@@ -110,6 +124,10 @@ impl Dtype {
             "complex128" | "cdouble" => Self::Complex128,
             "complex64" | "cfloat" => Self::Complex64,
             "complex32" | "chalf" => Self::Complex32,
+            "int4" => Self::Int4,
+            "uint4" => Self::Uint4,
+            "int2" => Self::Int2,
+            "uint2" => Self::Uint2,
             "qint8" => Self::Qint8,
             "quint8" => Self::Quint8,
             "qint32" => Self::Qint32,
@@ -117,7 +135,7 @@ impl Dtype {
         })
     }
 
-    /// Bits of one element; 0 where it has no fixed size.
+    /// Bits of one element; 0 where it has no fixed size, and for blocks.
     pub fn bits(&self) -> u32 {
         match self {
             Self::Complex128 => 128,
@@ -133,17 +151,30 @@ impl Dtype {
             | Self::Int8
             | Self::Uint8
             | Self::Bool
+            | Self::Int4
+            | Self::Uint4
+            | Self::Int2
+            | Self::Uint2
             | Self::Qint8
             | Self::Quint8 => 8,
             Self::Float6E2m3 | Self::Float6E3m2 => 6,
             Self::Float4E2m1 => 4,
-            Self::String => 0,
+            Self::String | Self::Block(_) => 0,
             Self::Other(_, bits) => *bits,
         }
     }
 
-    /// Bytes of `elements` packed elements; `None` when the size is not fixed, overflows, or does not fill whole bytes.
+    /// Bytes of `elements` packed elements; `None` when the size is not fixed, overflows, or does not fill whole bytes
+    /// (whole blocks, for those).
     pub fn bytes_for(&self, elements: u64) -> Option<u64> {
+        if let Self::Block(block) = self {
+            let each = block.elements() as u64;
+            return if elements.is_multiple_of(each) {
+                (elements / each).checked_mul(block.bytes() as u64)
+            } else {
+                None
+            };
+        }
         let bits = u64::from(self.bits());
         if bits == 0 {
             return None;
@@ -155,8 +186,19 @@ impl Dtype {
         total.is_multiple_of(8).then_some(total / 8)
     }
 
+    /// Elements in `bytes` bytes of them; 0 when their size is not fixed.
+    pub fn elements_in(&self, bytes: u64) -> u64 {
+        match self {
+            Self::Block(block) => bytes / block.bytes() as u64 * block.elements() as u64,
+            _ => bytes.saturating_mul(8).checked_div(u64::from(self.bits())).unwrap_or(0),
+        }
+    }
+
     /// Bytes of the smallest whole group of elements: pieces of a stream are multiples of it.
     pub fn group_bytes(&self) -> usize {
+        if let Self::Block(block) = self {
+            return block.bytes();
+        }
         match self.bits() {
             0 | 4 => 1,
             6 => 3,
@@ -166,12 +208,18 @@ impl Dtype {
 
     /// Whether values are floating-point (complex included): only these can hold NaN.
     pub fn is_float(&self) -> bool {
-        self.name().starts_with("float") || self.name().starts_with("complex") || *self == Self::Bfloat16
+        self.name().starts_with("float")
+            || self.name().starts_with("complex")
+            || matches!(self, Self::Bfloat16 | Self::Block(_))
     }
 
     /// Whether elements can be turned into numbers.
     pub fn is_numeric(&self) -> bool {
-        !matches!(self, Self::String | Self::Other(..))
+        match self {
+            Self::String | Self::Other(..) => false,
+            Self::Block(block) => block.is_decoded(),
+            _ => true,
+        }
     }
 
     /// Whether elements are complex numbers, whose magnitude stands for them in statistics.
@@ -208,11 +256,13 @@ impl Dtype {
             Self::Int64 => each(bytes, out, |b| i64::from_le_bytes(b) as f64),
             Self::Int32 | Self::Qint32 => each(bytes, out, |b| f64::from(i32::from_le_bytes(b))),
             Self::Int16 => each(bytes, out, |b| f64::from(i16::from_le_bytes(b))),
-            Self::Int8 | Self::Qint8 => each(bytes, out, |[b]| f64::from(b.cast_signed())),
+            Self::Int8 | Self::Qint8 | Self::Int4 | Self::Int2 => {
+                each(bytes, out, |[b]| f64::from(b.cast_signed()))
+            }
             Self::Uint64 => each(bytes, out, |b| u64::from_le_bytes(b) as f64),
             Self::Uint32 => each(bytes, out, |b| f64::from(u32::from_le_bytes(b))),
             Self::Uint16 => each(bytes, out, |b| f64::from(u16::from_le_bytes(b))),
-            Self::Uint8 | Self::Quint8 => each(bytes, out, |[b]| f64::from(b)),
+            Self::Uint8 | Self::Quint8 | Self::Uint4 | Self::Uint2 => each(bytes, out, |[b]| f64::from(b)),
             Self::Bool => each(bytes, out, |[b]| f64::from(u8::from(b != 0))),
             Self::Complex128 => each(bytes, out, |b: [u8; 16]| {
                 let (re, im) = b.split_at(8);
@@ -224,6 +274,7 @@ impl Dtype {
             Self::Complex32 => each(bytes, out, |[a, b, c, d]: [u8; 4]| {
                 f16::from_le_bytes([a, b]).to_f64().hypot(f16::from_le_bytes([c, d]).to_f64())
             }),
+            Self::Block(block) => block.decode(bytes, out),
             Self::String | Self::Other(..) => {}
         }
     }

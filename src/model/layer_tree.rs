@@ -66,6 +66,9 @@ impl LayerTree {
             tree.tensor_parents.push(node);
             tree.add_totals(node, tensor);
         }
+        if tensors.is_empty() {
+            tree.add_layers(&mut known, layers);
+        }
         for (index, layer) in layers.iter().enumerate() {
             let mut node = NodeId(0);
             let mut found = true;
@@ -104,6 +107,25 @@ impl LayerTree {
         self.nodes[parent.0 as usize].children.push(id);
         known.insert((parent, name.to_owned()), id);
         id
+    }
+
+    /// A file that describes its layers and holds no tensors still has a tree.
+    fn add_layers(&mut self, known: &mut HashMap<(NodeId, String), NodeId>, layers: &[LayerInfo]) {
+        for layer in layers {
+            let mut node = NodeId(0);
+            for part in segments(&layer.segments) {
+                node = self.child(known, node, part);
+            }
+            if let Some(count) = layer.configured {
+                let entry = &mut self.nodes[node.0 as usize];
+                (entry.parameters, entry.trainable) = (count.parameters, count.trainable);
+                if layer.segments.len() == 1 {
+                    let root = &mut self.nodes[0];
+                    root.parameters = root.parameters.saturating_add(count.parameters);
+                    root.trainable = root.trainable.saturating_add(count.trainable);
+                }
+            }
+        }
     }
 
     fn add_totals(&mut self, mut node: NodeId, tensor: &TensorInfo) {
@@ -189,7 +211,7 @@ pub fn natural_cmp(left: &str, right: &str) -> Ordering {
             (None, Some(_)) => return Ordering::Less,
             (Some(_), None) => return Ordering::Greater,
             (Some(x), Some(y)) if x.is_ascii_digit() && y.is_ascii_digit() => {
-                let order = digits(&mut a).cmp(&digits(&mut b));
+                let order = cmp_numbers(&mut a, &mut b);
                 if order.is_ne() {
                     return order;
                 }
@@ -205,15 +227,23 @@ pub fn natural_cmp(left: &str, right: &str) -> Ordering {
     }
 }
 
-/// The next run of digits as (count without leading zeros, digits): compares like the number it writes.
-fn digits(bytes: &mut std::iter::Peekable<std::str::Bytes<'_>>) -> (usize, Vec<u8>) {
-    let mut run = Vec::new();
-    while let Some(digit) = bytes.next_if(u8::is_ascii_digit) {
-        if digit != b'0' || !run.is_empty() {
-            run.push(digit);
+/// Compares the next runs of digits like the numbers they write, of any length, without collecting them.
+fn cmp_numbers<'a>(
+    a: &mut std::iter::Peekable<std::str::Bytes<'a>>,
+    b: &mut std::iter::Peekable<std::str::Bytes<'a>>,
+) -> Ordering {
+    while a.next_if_eq(&b'0').is_some() {}
+    while b.next_if_eq(&b'0').is_some() {}
+    let mut order = Ordering::Equal;
+    loop {
+        match (a.next_if(u8::is_ascii_digit), b.next_if(u8::is_ascii_digit)) {
+            // The longer number is the larger one; of two as long, the first different digit decides.
+            (None, None) => return order,
+            (None, Some(_)) => return Ordering::Less,
+            (Some(_), None) => return Ordering::Greater,
+            (Some(x), Some(y)) => order = order.then(x.cmp(&y)),
         }
     }
-    (run.len(), run)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Formats build a [`Checkpoint`]; analysis, the command line and the window read it. Nothing here
 //! opens a file or knows how a format stores bytes.
 
+pub mod blocks;
 pub mod checkpoint;
 pub mod dtype;
 pub mod error;
@@ -16,7 +17,8 @@ pub mod shape;
 pub mod tensor;
 pub mod value;
 
-pub use checkpoint::{Checkpoint, CheckpointParts, LayerInfo, TensorReader, Totals};
+pub use blocks::BlockType;
+pub use checkpoint::{Checkpoint, CheckpointParts, ConfiguredCount, LayerInfo, TensorReader, Totals};
 pub use dtype::Dtype;
 pub use error::ReadError;
 pub use filter::NameFilter;
@@ -24,6 +26,7 @@ pub use layer_tree::{LayerNode, LayerTree, NodeId};
 pub use problem::{Problem, Severity};
 pub use progress::{Cancelled, Progress};
 pub use rename::RenameRule;
+pub use role::RoleEvidence;
 pub use shape::Shape;
 pub use tensor::{TensorId, TensorInfo, TensorRole};
 pub use value::Value;

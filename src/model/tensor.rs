@@ -1,5 +1,6 @@
 //! One tensor of the catalogue: everything but its values.
 
+use super::role::RoleEvidence;
 use super::{Dtype, Shape};
 
 /// Position of a tensor in its checkpoint's catalogue (file order).
@@ -63,6 +64,8 @@ pub struct TensorInfo {
     pub shape: Shape,
     /// What it is for.
     pub role: TensorRole,
+    /// Why it has that role; `None` where the format leaves no doubt, or the role is unknown.
+    pub role_evidence: Option<RoleEvidence>,
     /// `None` where the file does not say.
     pub trainable: Option<bool>,
     /// The first tensor that shares all its values' storage.
@@ -86,6 +89,7 @@ impl TensorInfo {
             dtype,
             shape,
             role: TensorRole::Unknown,
+            role_evidence: None,
             trainable: None,
             tied_to: None,
             stored_bytes,

@@ -33,6 +33,9 @@ pub const ZIP_ENTRIES: usize = 4_000_000;
 /// Bytes that one compressed member may inflate to when it must be held in memory.
 pub const INFLATED_BYTES: u64 = 1 << 30;
 
+/// Bytes that a compressed file or member may unpack to in a temporary file. Deflate packs zeros 1000 times.
+pub const UNPACKED_BYTES: u64 = 8 << 30;
+
 /// Bytes of one HDF5 dataset that must be held in memory at once (chunked or filtered ones).
 pub const HDF5_DATASET_BYTES: u64 = 400 << 20;
 

@@ -4,6 +4,8 @@
 
 pub mod cursor;
 pub mod limits;
+pub mod pieces;
+mod scattered;
 pub mod source;
 pub mod strided;
 

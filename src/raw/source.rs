@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::fs::File;
+use std::io::{Read, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::model::ReadError;
+use super::limits;
+use crate::model::{Progress, ReadError};
 
 /// A read-only range of bytes. Cheap to clone; all clones share one open file.
 ///
@@ -42,6 +44,37 @@ impl ByteSource {
     pub fn from_vec(bytes: Vec<u8>) -> Self {
         let len = bytes.len() as u64;
         Self { backing: Arc::new(Backing::Memory(bytes)), start: 0, len }
+    }
+
+    /// Everything that `from` gives, at most `limit` bytes, copied to a temporary file. The file has no name: it goes
+    /// with the last clone, and with the program however that ends.
+    pub fn unpacked(
+        what: &'static str,
+        from: &mut dyn Read,
+        limit: u64,
+        progress: &Progress,
+    ) -> Result<Self, ReadError> {
+        let mut file = tempfile::tempfile()?;
+        let mut buffer = vec![0; limits::CHUNK_BYTES];
+        let mut len = 0u64;
+        loop {
+            let count = match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    return Err(ReadError::malformed(what, len, format!("{error}; it may be cut off")));
+                }
+            };
+            len += count as u64;
+            if len > limit {
+                return Err(ReadError::OverLimit { what: what.into(), value: len, limit });
+            }
+            file.write_all(buffer.get(..count).unwrap_or_default())?;
+            progress.advance(count as u64)?;
+        }
+        let modified = file.metadata()?.modified().ok();
+        Ok(Self { backing: Arc::new(Backing::File { file, len, modified }), start: 0, len })
     }
 
     /// Bytes in this range.

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use super::scattered::read_scattered;
 use super::{ByteSource, limits};
 use crate::model::{Progress, ReadError, Shape};
 
@@ -73,8 +74,7 @@ impl Strided {
 }
 
 /// Passes all elements of `array` to `sink` in pieces of whole elements, row-major, little-endian.
-/// Memory is bounded by [`limits::CHUNK_BYTES`], except that a non-contiguous array reads its storage
-/// in windows of that size, which is slow for badly scattered ones.
+/// Memory is bounded by [`limits::CHUNK_BYTES`], and by some multiples of it for an array that is not contiguous.
 pub fn read_strided(
     array: &Strided,
     progress: &Progress,
@@ -86,6 +86,7 @@ pub fn read_strided(
     if elements == 0 || item == 0 {
         return Ok(());
     }
+    array.source.check_unchanged()?;
     if array.is_contiguous() {
         let len = elements * item as u64;
         return read_range(&array.source, array.offset, len, item, progress, &mut |piece| {
@@ -103,43 +104,7 @@ pub fn read_strided(
             limit: limits::EXPANDED_BYTES,
         });
     }
-    let per_chunk = (limits::CHUNK_BYTES / item).max(1);
-    let mut buffer = vec![0u8; per_chunk.min(elements as usize) * item];
-    let dims = array.shape.dims();
-    let strides = array.strides.as_deref().unwrap_or_default();
-    let mut window = Window { source: &array.source, start: 0, bytes: Vec::new() };
-    let mut index = vec![0u64; dims.len()];
-    let mut position = 0u64;
-    let mut filled = 0usize;
-    for _ in 0..elements {
-        let at = array.offset + position * item as u64;
-        let target = &mut buffer[filled..filled + item];
-        window.copy(at, target)?;
-        filled += item;
-        if filled == buffer.len() {
-            swap(&mut buffer, array.swap_unit);
-            progress.advance(filled as u64)?;
-            if sink(&buffer).is_break() {
-                return Ok(());
-            }
-            filled = 0;
-        }
-        for axis in (0..dims.len()).rev() {
-            index[axis] += 1;
-            position += strides[axis];
-            if index[axis] < dims[axis] {
-                break;
-            }
-            position -= strides[axis] * dims[axis];
-            index[axis] = 0;
-        }
-    }
-    if filled > 0 {
-        swap(&mut buffer[..filled], array.swap_unit);
-        progress.advance(filled as u64)?;
-        let _ = sink(&buffer[..filled]);
-    }
-    Ok(())
+    read_scattered(array, progress, sink)
 }
 
 /// Fills `buffer` with the elements of a contiguous array from byte `offset` of them on, as [`read_strided`] delivers
@@ -154,6 +119,7 @@ pub fn read_strided_at(array: &Strided, offset: u64, buffer: &mut [u8]) -> Optio
         if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > len) {
             return Err(ReadError::malformed("a request for values", offset, "it ends beyond the tensor"));
         }
+        array.source.check_unchanged()?;
         array.source.read_at("tensor data", array.offset + offset, buffer)?;
         swap(buffer, array.swap_unit);
         Ok(())
@@ -171,6 +137,7 @@ pub fn read_range(
     sink: &mut dyn FnMut(&mut [u8]) -> ControlFlow<()>,
 ) -> Result<(), ReadError> {
     source.check("tensor data", offset, len)?;
+    source.check_unchanged()?;
     let piece_bytes = (limits::CHUNK_BYTES / group.max(1) * group.max(1)).max(group) as u64;
     let mut buffer = vec![0u8; piece_bytes.min(len) as usize];
     let mut done = 0u64;
@@ -186,37 +153,8 @@ pub fn read_range(
     Ok(())
 }
 
-/// The last stretch of a storage that was read, so that neighbouring elements cost no system call.
-struct Window<'a> {
-    source: &'a ByteSource,
-    start: u64,
-    bytes: Vec<u8>,
-}
-
-impl Window<'_> {
-    /// Storages up to this size are held whole: a transposed matrix then costs one read.
-    const WHOLE: u64 = 64 << 20;
-
-    fn copy(&mut self, at: u64, target: &mut [u8]) -> Result<(), ReadError> {
-        let end = at + target.len() as u64;
-        if at < self.start || end > self.start + self.bytes.len() as u64 {
-            let (start, len) = if self.source.len() <= Self::WHOLE {
-                (0, self.source.len())
-            } else {
-                (at, (1 << 16).max(target.len() as u64))
-            };
-            self.bytes = self.source.read_up_to("tensor data", start, len)?;
-            self.start = start;
-        }
-        let from = (at - self.start) as usize;
-        let bytes = self.bytes.get(from..from + target.len()).ok_or(ReadError::FileChanged)?;
-        target.copy_from_slice(bytes);
-        Ok(())
-    }
-}
-
 /// Reverses the bytes of every unit.
-fn swap(bytes: &mut [u8], unit: u32) {
+pub(super) fn swap(bytes: &mut [u8], unit: u32) {
     if unit > 1 {
         for element in bytes.chunks_exact_mut(unit as usize) {
             element.reverse();

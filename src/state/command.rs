@@ -5,8 +5,9 @@
 
 use std::path::PathBuf;
 
-use super::settings::ThemeChoice;
-use super::tree::TreeChange;
+use super::scan::Statistic;
+use super::settings::{Clip, ThemeChoice, ValueScale};
+use super::tree::{SortColumn, TreeChange};
 use crate::jobs::{CheckpointId, JobEvent, JobKey, StatisticsKey};
 
 /// A page of the window.
@@ -90,6 +91,18 @@ pub enum Command {
     SetHistogramBins(usize),
     /// Sets the scale of counts in histograms.
     SetHistogramLog(bool),
+    /// Sets how histograms lay out values.
+    SetHistogramScale(ValueScale),
+    /// Sets which values histograms leave out.
+    SetHistogramClip(Clip),
+    /// Turns the scan of checkpoints that are opened on or off.
+    SetScanOnOpen(bool),
+    /// Computes the statistics of every tensor.
+    Scan(CheckpointId),
+    /// Shows or hides a statistic as a column of the tree.
+    ShowStatistic(Statistic, bool),
+    /// Sets the width of a column of the tree, in points; `None` for its own.
+    SetColumnWidth(SortColumn, Option<f32>),
     /// Forgets the recent files.
     ClearRecents,
     /// Shows or hides what the program is.
@@ -191,6 +204,12 @@ impl Command {
             Self::ZoomReset => "Actual size",
             Self::SetHistogramBins(_) => "Bins",
             Self::SetHistogramLog(_) => "Logarithmic counts",
+            Self::SetHistogramScale(_) => "Scale of values",
+            Self::SetHistogramClip(_) => "Values shown",
+            Self::SetScanOnOpen(_) => "Scan values when a checkpoint opens",
+            Self::Scan(_) => "Scan values",
+            Self::ShowStatistic(statistic, _) => statistic.label(),
+            Self::SetColumnWidth(..) => "Column width",
             Self::ClearRecents => "Clear recent files",
             Self::ShowAbout(_) => "About Ckptscope",
             Self::DismissNotice => "Dismiss",
@@ -206,6 +225,7 @@ impl Command {
             Self::OpenFolder => "Open a SavedModel, a sharded set or a distributed checkpoint",
             Self::Reload(_) | Self::ReloadCurrent => "Read the file again, keeping what is open and selected",
             Self::Close(_) | Self::CloseCurrent => "Close the checkpoint; the file stays as it is",
+            Self::Scan(_) => "Read all values once, for statistics columns and the health summary",
             Self::FocusFilter => {
                 "Show only tensors whose name contains a text, fits a * pattern or a /regex/"
             }

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod command;
 pub mod metadata;
 pub mod notices;
+pub mod scan;
 pub mod session;
 pub mod settings;
 pub mod snippet;
@@ -15,11 +16,15 @@ pub mod tree;
 pub use apply::{Effect, apply, statistics_key};
 pub use command::{Command, Page, Shortcut};
 pub use notices::{Notice, Notices};
+pub use scan::{Scan, ScanStatus, Statistic, ValueFacet};
 pub use session::{OpenCheckpoint, Session};
-pub use settings::{Recent, Settings, ThemeChoice};
+pub use settings::{Clip, Recent, Settings, ThemeChoice, ValueScale};
 pub use statistics::StatisticsStore;
-pub use tree::{Item, Row, SortColumn, TreeChange, TreeState};
+pub use tree::{Facets, Item, Row, SortColumn, TreeChange, TreeState};
 
+use std::sync::Arc;
+
+use crate::jobs::Cache;
 use crate::jobs::JobStatus;
 use crate::model::Checkpoint;
 use crate::text;
@@ -58,6 +63,8 @@ pub struct AppState {
     pub notices: Notices,
     /// Statistics by what they are of.
     pub statistics: StatisticsStore,
+    /// Complete scans of files that were open before, by what the files are recognised by.
+    pub kept_scans: KeptScans,
     /// Jobs as of this frame.
     pub jobs: Vec<JobStatus>,
     /// Whether native dialogs work.
@@ -66,6 +73,31 @@ pub struct AppState {
     pub path_dialog: Option<PathDialog>,
     /// Whether the window that says what the program is is open.
     pub about_open: bool,
+}
+
+/// Memory for scans of files that are no longer open.
+const KEPT_SCANS_BYTES: usize = 64 << 20;
+
+/// Complete scans by [`crate::jobs::FileIdentity`].
+pub struct KeptScans(Cache<u64, Arc<Scan>>);
+
+impl Default for KeptScans {
+    fn default() -> Self {
+        Self(Cache::new(KEPT_SCANS_BYTES))
+    }
+}
+
+impl KeptScans {
+    /// The scan of a file that was open before and has not changed since.
+    pub fn get(&mut self, identity: u64) -> Option<Arc<Scan>> {
+        self.0.touch(&identity);
+        self.0.get(&identity).cloned()
+    }
+
+    /// Keeps a complete scan.
+    pub fn keep(&mut self, identity: u64, scan: &Arc<Scan>) {
+        self.0.insert(identity, scan.clone(), scan.memory_bytes());
+    }
 }
 
 /// A checkpoint in a few words: `11.7 M parameters · 44.6 MiB`.

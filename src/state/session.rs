@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::scan::Scan;
 use super::tree::TreeState;
-use crate::jobs::{CheckpointId, Loadable};
+use crate::jobs::{CheckpointId, FileIdentity, Loadable};
 use crate::model::Checkpoint;
 
 /// One entry of the list of open checkpoints: on its way, failed, or here.
@@ -20,6 +21,10 @@ pub struct OpenCheckpoint {
     pub checkpoint: Loadable<Arc<Checkpoint>>,
     /// Rows and selection of its tree.
     pub tree: TreeState,
+    /// Statistics of all tensors, as far as they are known.
+    pub scan: Arc<Scan>,
+    /// What the file is recognised by when it is opened again.
+    pub identity: FileIdentity,
     /// Whether the file is no longer the one that was read.
     pub changed_on_disk: bool,
     /// Index among the embedded examples, where it is one.
@@ -54,6 +59,8 @@ impl Session {
             name,
             checkpoint,
             tree: TreeState::default(),
+            scan: Arc::default(),
+            identity: None,
             changed_on_disk: false,
             example,
         });

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::scan::Statistic;
+use super::tree::SortColumn;
+
 /// Recent files that are remembered.
 const RECENTS_KEPT: usize = 12;
 
@@ -17,6 +20,51 @@ pub enum ThemeChoice {
     Dark,
     /// Light surfaces.
     Light,
+}
+
+/// How an axis lays out values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+pub enum ValueScale {
+    /// Evenly.
+    #[default]
+    Linear,
+    /// Logarithmically to both sides of zero, evenly around it.
+    Symlog,
+}
+
+/// Which values a histogram leaves out at its ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+pub enum Clip {
+    /// None.
+    #[default]
+    None,
+    /// All but the middle 99.8 %.
+    Thousandth,
+    /// All but the middle 98 %.
+    Hundredth,
+}
+
+impl Clip {
+    /// All choices.
+    pub const ALL: [Self; 3] = [Self::None, Self::Thousandth, Self::Hundredth];
+
+    /// What it is called.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::None => "all values",
+            Self::Thousandth => "0.1–99.9 %",
+            Self::Hundredth => "1–99 %",
+        }
+    }
+
+    /// The part that is left out at each end.
+    pub fn tail(self) -> Option<f64> {
+        match self {
+            Self::None => None,
+            Self::Thousandth => Some(0.001),
+            Self::Hundredth => Some(0.01),
+        }
+    }
 }
 
 /// A file that was open before.
@@ -43,6 +91,16 @@ pub struct Settings {
     pub histogram_bins: usize,
     /// Whether histograms show counts on a logarithmic scale.
     pub histogram_log: bool,
+    /// How histograms lay out values.
+    pub histogram_scale: ValueScale,
+    /// Which values histograms leave out.
+    pub histogram_clip: Clip,
+    /// Whether the statistics of a whole checkpoint are computed when it opens.
+    pub scan_on_open: bool,
+    /// Statistics that the tree shows as columns.
+    pub statistics_columns: Vec<Statistic>,
+    /// Widths of columns that were changed, in points.
+    pub column_widths: Vec<(SortColumn, f32)>,
 }
 
 impl Default for Settings {
@@ -53,6 +111,11 @@ impl Default for Settings {
             recents: Vec::new(),
             histogram_bins: 64,
             histogram_log: false,
+            histogram_scale: ValueScale::Linear,
+            histogram_clip: Clip::None,
+            scan_on_open: true,
+            statistics_columns: Vec::new(),
+            column_widths: Vec::new(),
         }
     }
 }
@@ -63,5 +126,18 @@ impl Settings {
         self.recents.retain(|recent| recent.path != path);
         self.recents.insert(0, Recent { path: path.to_owned(), about });
         self.recents.truncate(RECENTS_KEPT);
+    }
+
+    /// The width that was chosen for a column.
+    pub fn column_width(&self, column: SortColumn) -> Option<f32> {
+        self.column_widths.iter().find(|(other, _)| *other == column).map(|(_, width)| *width)
+    }
+
+    /// Chooses a width for a column, or goes back to its own.
+    pub fn set_column_width(&mut self, column: SortColumn, width: Option<f32>) {
+        self.column_widths.retain(|(other, _)| *other != column);
+        if let Some(width) = width.filter(|width| width.is_finite()) {
+            self.column_widths.push((column, width.clamp(36.0, 600.0)));
+        }
     }
 }

@@ -49,7 +49,7 @@ impl StatisticsStore {
                 self.results.insert(key, Loadable::Ready(summary), bytes);
                 return;
             }
-            JobOutcome::Finished(JobOutput::Opened(_)) => {
+            JobOutcome::Finished(_) | JobOutcome::Partial(_) => {
                 value.fail(JobError::new("The wrong result came back.", None));
             }
             JobOutcome::Failed(error) => value.fail(error),

@@ -105,6 +105,11 @@ fn view_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
             item_ui(ui, ctx, Command::TreeCurrent(change), open);
         }
         ui.separator();
+        let mut scan = ctx.state.settings.scan_on_open;
+        let command = Command::SetScanOnOpen(!scan);
+        if ui.checkbox(&mut scan, command.label()).changed() {
+            ctx.commands.send(command);
+        }
         ui.menu_button("Theme", |ui| {
             for choice in [ThemeChoice::System, ThemeChoice::Dark, ThemeChoice::Light] {
                 let command = Command::SetTheme(choice);

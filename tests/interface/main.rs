@@ -123,7 +123,7 @@ fn opening(state: &mut AppState) -> JobKey {
 
 fn ready(state: &mut AppState) {
     let key = opening(state);
-    end(state, key, JobOutcome::Finished(JobOutput::Opened(checkpoint())));
+    end(state, key, JobOutcome::Finished(JobOutput::Opened(checkpoint(), None)));
 }
 
 fn end(state: &mut AppState, key: JobKey, outcome: JobOutcome) {

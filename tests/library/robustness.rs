@@ -119,13 +119,14 @@ fn damage(fixture: &Fixture, root: &Path, report: &dyn Fn(String)) {
 }
 
 /// Runs all fixtures of a format on a thread of their own, so that a hang is seen and named.
-fn survives(format: &'static str) {
-    let root = crate::support::folder().join(format);
+fn survives(format: &str) {
+    let format = format.to_owned();
+    let root = crate::support::folder().join(&format);
     let (sender, receiver) = sync_channel::<String>(0);
     let worker = std::thread::Builder::new()
         .name(format!("damage {format}"))
         .spawn(move || {
-            for fixture in fixtures_of(format) {
+            for fixture in fixtures_of(&format) {
                 damage(&fixture, &root, &|case| sender.send(case).expect("the test listens"));
             }
         })
@@ -163,6 +164,14 @@ fn damaged_keras_files_end_in_a_value_or_an_error() {
 #[test]
 fn damaged_tensorflow_files_end_in_a_value_or_an_error() {
     survives("tensorflow");
+}
+
+#[test]
+fn damaged_files_of_the_other_formats_end_in_a_value_or_an_error() {
+    let own_test = ["pytorch", "safetensors", "keras", "tensorflow"];
+    for format in crate::support::formats().iter().filter(|format| !own_test.contains(&format.as_str())) {
+        survives(format);
+    }
 }
 
 #[test]

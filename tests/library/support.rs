@@ -53,9 +53,23 @@ pub fn fixtures_of(format: &str) -> Vec<Fixture> {
     fixtures
 }
 
+/// The folders of fixtures, one a format.
+pub fn formats() -> Vec<String> {
+    let folders = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap());
+    let mut names: Vec<String> = folders
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| {
+            !["compare", "generate", "keras_layers", "not_checkpoints", "parity"].contains(&name.as_str())
+        })
+        .collect();
+    names.sort();
+    names
+}
+
 /// Every fixture.
 pub fn fixtures() -> Vec<Fixture> {
-    ["pytorch", "safetensors", "keras", "tensorflow"].into_iter().flat_map(fixtures_of).collect()
+    formats().iter().flat_map(|format| fixtures_of(format)).collect()
 }
 
 /// The fixture of that name, such as `pytorch/views`.

@@ -1,6 +1,6 @@
 //! Where the metadata of two checkpoints differs, entry by entry; configuration of layers included.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::model::{Checkpoint, LayerInfo, Value};
 
@@ -46,10 +46,13 @@ impl Walk {
 
     /// Layers that only one side describes say nothing: many formats describe none.
     fn layers(&mut self, left: &[LayerInfo], right: &[LayerInfo]) {
-        let by_path: HashMap<&str, &LayerInfo> =
-            right.iter().map(|layer| (layer.path.as_str(), layer)).collect();
+        // Some files have several layers under one path: the first with the first.
+        let mut by_path: HashMap<&str, VecDeque<&LayerInfo>> = HashMap::new();
+        for layer in right {
+            by_path.entry(layer.path.as_str()).or_default().push_back(layer);
+        }
         for a in left {
-            let Some(b) = by_path.get(a.path.as_str()) else { continue };
+            let Some(b) = by_path.get_mut(a.path.as_str()).and_then(VecDeque::pop_front) else { continue };
             let path = if a.path.is_empty() { "layers".to_owned() } else { format!("layers.{}", a.path) };
             if let (Some(class_a), Some(class_b)) = (&a.class, &b.class)
                 && class_a != class_b

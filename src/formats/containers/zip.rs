@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 use std::io::Read;
+use std::ops::ControlFlow;
 
-use crate::model::{Problem, ReadError};
+use crate::model::{Problem, Progress, ReadError};
 use crate::raw::source::SourceReader;
 use crate::raw::{ByteSource, limits};
 
@@ -117,6 +118,82 @@ impl ZipArchive {
         Ok(ByteSource::from_vec(self.read(entry, limit)?))
     }
 
+    /// The first bytes of a member, at most `len` of them.
+    pub fn head(&self, entry: &ZipEntry, len: u64) -> Result<Vec<u8>, ReadError> {
+        if entry.stored {
+            return self.member(entry, 0)?.read_up_to("a zip member", 0, len);
+        }
+        let mut bytes = Vec::new();
+        self.inflate(entry, |file| file.take(len.min(entry.size)).read_to_end(&mut bytes).map(drop))?;
+        Ok(bytes)
+    }
+
+    /// Passes a member's bytes to `sink` in pieces, without holding more than one of them. A member that is not
+    /// what the directory says (its size, its checksum) fails at its end.
+    pub fn stream(
+        &self,
+        entry: &ZipEntry,
+        progress: &Progress,
+        sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let mut buffer = vec![0; limits::CHUNK_BYTES];
+        let (mut seen, mut cancelled) = (0u64, false);
+        let mut stopped = false;
+        self.inflate(entry, |mut file| {
+            loop {
+                let count = file.read(&mut buffer)?;
+                let piece = buffer.get(..count).unwrap_or_default();
+                seen += count as u64;
+                cancelled = progress.advance(count as u64).is_err();
+                if count == 0 || cancelled || seen > entry.size {
+                    return Ok(());
+                }
+                if sink(piece).is_break() {
+                    stopped = true;
+                    return Ok(());
+                }
+            }
+        })?;
+        if cancelled {
+            return Err(ReadError::Cancelled);
+        }
+        if seen != entry.size && !stopped {
+            return Err(size_lies(entry));
+        }
+        Ok(())
+    }
+
+    /// The member's bytes as a range of the file when stored; otherwise inflated into a temporary file, at most
+    /// `limit` bytes.
+    pub fn unpacked(
+        &self,
+        entry: &ZipEntry,
+        limit: u64,
+        progress: &Progress,
+    ) -> Result<ByteSource, ReadError> {
+        if entry.stored {
+            return self.member(entry, limit);
+        }
+        let mut unpacked = None;
+        self.inflate(entry, |mut file| {
+            unpacked = Some(ByteSource::unpacked("a zip member", &mut file, limit.min(entry.size), progress));
+            Ok(())
+        })?;
+        let unpacked = unpacked.ok_or(ReadError::FileChanged)??;
+        if unpacked.len() == entry.size { Ok(unpacked) } else { Err(size_lies(entry)) }
+    }
+
+    fn inflate(
+        &self,
+        entry: &ZipEntry,
+        read: impl FnOnce(zip::read::ZipFile<'_, SourceReader>) -> std::io::Result<()>,
+    ) -> Result<(), ReadError> {
+        self.source.check(format!("zip member {:?}", entry.name), entry.data_start, entry.compressed_size)?;
+        let mut archive = self.archive.clone();
+        let file = archive.by_index(entry.index).map_err(|error| broken(entry, error.to_string()))?;
+        read(file).map_err(|error| broken(entry, error.to_string()))
+    }
+
     /// The member's bytes in memory, at most `limit` of them.
     pub fn read(&self, entry: &ZipEntry, limit: u64) -> Result<Vec<u8>, ReadError> {
         if entry.size > limit {
@@ -126,20 +203,22 @@ impl ZipArchive {
         if entry.stored {
             return self.member(entry, limit)?.read_all("a zip member", limit);
         }
-        self.source.check(format!("zip member {:?}", entry.name), entry.data_start, entry.compressed_size)?;
-        let mut archive = self.archive.clone();
-        let broken = |reason: String| {
-            ReadError::malformed(format!("zip member {:?}", entry.name), entry.data_start, reason)
-        };
-        let file = archive.by_index(entry.index).map_err(|error| broken(error.to_string()))?;
         let mut bytes = Vec::new();
         // One byte more than the directory says shows a member that lies about its size.
-        file.take(entry.size + 1).read_to_end(&mut bytes).map_err(|error| broken(error.to_string()))?;
+        self.inflate(entry, |file| file.take(entry.size + 1).read_to_end(&mut bytes).map(drop))?;
         if bytes.len() as u64 != entry.size {
-            return Err(broken(format!("it inflates to another size than {}", entry.size)));
+            return Err(size_lies(entry));
         }
         Ok(bytes)
     }
+}
+
+fn broken(entry: &ZipEntry, reason: String) -> ReadError {
+    ReadError::malformed(format!("zip member {:?}", entry.name), entry.data_start, reason)
+}
+
+fn size_lies(entry: &ZipEntry) -> ReadError {
+    broken(entry, format!("it inflates to another size than {}", entry.size))
 }
 
 /// Reads the directory, first where the archive says that it is: left to search, the crate can take the second

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use crate::formats::containers::hdf5::{Dataset, Tree};
+use crate::formats::places::Places;
 use crate::model::{Problem, Progress, ReadError, TensorId, TensorInfo, TensorReader, TensorRole, Value};
 
 /// What a layout says about one dataset.
@@ -23,7 +24,7 @@ pub(super) struct Catalogue<'a> {
     pub tree: &'a Tree,
     pub tensors: Vec<TensorInfo>,
     pub problems: Vec<Problem>,
-    order: Vec<usize>,
+    order: Places<usize>,
     used: Vec<bool>,
     paths: HashSet<Vec<String>>,
     by_offset: HashMap<u64, TensorId>,
@@ -35,7 +36,7 @@ impl<'a> Catalogue<'a> {
             tree,
             tensors: Vec::with_capacity(tree.datasets.len()),
             problems: Vec::new(),
-            order: Vec::with_capacity(tree.datasets.len()),
+            order: Places::default(),
             used: vec![false; tree.datasets.len()],
             paths: HashSet::with_capacity(tree.datasets.len()),
             by_offset: HashMap::new(),
@@ -101,7 +102,7 @@ impl<'a> Catalogue<'a> {
             self.problems.push(problem);
         }
         self.tensors.push(tensor);
-        self.order.push(index);
+        self.order.push(Ok(index));
     }
 
     /// Adds every dataset that no layout claimed, under its path in the file.
@@ -115,7 +116,7 @@ impl<'a> Catalogue<'a> {
     }
 
     /// The tensors, the findings, and which dataset each tensor is.
-    pub fn finish(self) -> (Vec<TensorInfo>, Vec<Problem>, Vec<usize>) {
+    pub fn finish(self) -> (Vec<TensorInfo>, Vec<Problem>, Places<usize>) {
         (self.tensors, self.problems, self.order)
     }
 }
@@ -142,7 +143,7 @@ pub(super) fn attribute_metadata(tree: &Tree, structural: &dyn Fn(&str) -> bool)
 /// Reads values of the datasets that the catalogue lists.
 pub(super) struct DatasetReader {
     pub datasets: Vec<Dataset>,
-    pub order: Vec<usize>,
+    pub order: Places<usize>,
 }
 
 impl TensorReader for DatasetReader {
@@ -152,15 +153,12 @@ impl TensorReader for DatasetReader {
         progress: &Progress,
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let dataset = self.order.get(id.index()).and_then(|&index| self.datasets.get(index));
-        match dataset {
-            Some(dataset) => dataset.read_chunks(progress, sink),
-            None => Err(ReadError::unsupported("no such tensor")),
-        }
+        let dataset = self.datasets.get(*self.order.get(id)?);
+        dataset.ok_or_else(|| ReadError::unsupported("no such dataset"))?.read_chunks(progress, sink)
     }
 
     fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
-        let dataset = self.order.get(id.index()).and_then(|&index| self.datasets.get(index))?;
+        let dataset = self.order.get(id).ok().and_then(|&index| self.datasets.get(index))?;
         dataset.read_at(offset, buffer)
     }
 }

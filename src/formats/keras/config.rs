@@ -12,7 +12,8 @@
 
 use serde_json::Value as Json;
 
-use super::output_shape;
+use super::graph::{self, Call, Flow};
+use super::{settings, weights};
 use crate::model::{LayerInfo, Value};
 
 /// Shape of one tensor that flows between layers; `None` for a dimension that is not fixed.
@@ -27,6 +28,8 @@ pub(super) struct Layer {
     pub class: String,
     /// Its own configuration.
     pub config: Json,
+    /// The same under today's names, where it is of Keras 1.
+    modern: Option<Json>,
     /// What the saved file calls it among its siblings: its class in snake case, numbered.
     pub saved_key: String,
     /// Whether it is trained: its own flag and those of the models around it.
@@ -35,23 +38,18 @@ pub(super) struct Layer {
     pub children: Vec<Layer>,
     /// Whether it is a model, whose children are layers of their own rather than a wrapper's inside.
     pub is_model: bool,
-    /// Shape of its output.
-    pub output_shape: Option<FlowShape>,
-    /// Shape of its input, where the file tells (Keras 3 `build_config`).
+    /// Whether it is a mathematical operation between layers (Keras 3), which is no layer.
+    pub is_operation: bool,
+    /// Shape of its input, where the file tells (`build_config` since Keras 2.12).
     pub input_shape: Option<FlowShape>,
-    /// Names of the layers whose outputs it takes; empty when the file has no graph.
-    pub inputs: Vec<String>,
+    /// Where the graph of a functional model uses it.
+    pub calls: Vec<Call>,
 }
 
 impl Layer {
     /// The model of a configuration; `None` when the JSON describes none.
     pub fn model(json: &Json) -> Option<Self> {
-        let mut model = Self::parse(json, true)?;
-        if model.children.is_empty() {
-            return None;
-        }
-        output_shape::infer(&mut model);
-        Some(model)
+        Self::parse(json, true).filter(|model| !model.children.is_empty())
     }
 
     fn parse(json: &Json, parent_trainable: bool) -> Option<Self> {
@@ -70,28 +68,45 @@ impl Layer {
         if let Some(listed) = listed {
             children.extend(listed.iter().filter_map(|layer| Self::parse(layer, trainable)));
             number(&mut children);
-        } else if let Some(inner) = config.get("layer").filter(|inner| inner.is_object()) {
+        } else {
             // Wrappers (Bidirectional, TimeDistributed): the flag of the layer inside decides too.
-            if let Some(inner) = Self::parse(inner, trainable) {
-                trainable &= inner.trainable;
-                children.push(inner);
+            for key in ["layer", "backward_layer"] {
+                if let Some(inner) = config.get(key).and_then(|inner| Self::parse(inner, trainable)) {
+                    trainable &= inner.trainable;
+                    children.push(inner);
+                }
             }
         }
+        let (class, modern) = match settings::modern(&class, &config) {
+            Some((class, modern)) => (class, Some(modern)),
+            None => (class, None),
+        };
+        let input_shape = [
+            json.get("build_config").and_then(|build| build.get("input_shape")),
+            config.get("build_input_shape"),
+        ]
+        .into_iter()
+        .flatten()
+        .find_map(graph::from_json);
+        let module = json.get("module").and_then(Json::as_str).unwrap_or_default();
         Some(Self {
-            inputs: inbound_layers(json),
-            input_shape: json
-                .get("build_config")
-                .and_then(|build| build.get("input_shape"))
-                .and_then(output_shape::from_json),
+            calls: graph::calls(json),
+            input_shape,
             name,
             class,
             saved_key: String::new(),
             trainable,
             is_model: listed.is_some(),
+            is_operation: module.starts_with("keras.src.ops") || module.starts_with("keras.ops"),
             children,
             config,
-            output_shape: None,
+            modern,
         })
+    }
+
+    /// The configuration that rules read.
+    pub fn rule_config(&self) -> &Json {
+        self.modern.as_ref().unwrap_or(&self.config)
     }
 
     /// The child of that name.
@@ -105,25 +120,45 @@ impl Layer {
     }
 
     /// The layers inside as the catalogue lists them: in the model's order, a nested model before its layers.
-    pub fn layer_infos(&self) -> Vec<LayerInfo> {
+    /// `count` asks for the numbers of weights that the configuration determines.
+    pub fn layer_infos(&self, count: bool) -> Vec<LayerInfo> {
+        let flow = graph::follow(self);
         let mut infos = Vec::new();
-        let mut open: Vec<(&Self, Vec<String>)> =
-            self.children.iter().rev().map(|child| (child, Vec::new())).collect();
-        while let Some((layer, mut segments)) = open.pop() {
-            segments.push(layer.name.clone());
+        let mut open = Vec::new();
+        self.push_children(&flow, &[], &mut open);
+        while let Some((layer, flow, segments)) = open.pop() {
+            let configured = if count { weights::count(layer, flow) } else { None };
+            let mut outputs = flow.outputs.iter().flatten().cloned();
             infos.push(LayerInfo {
                 path: segments.join("."),
                 segments: segments.clone(),
                 class: Some(layer.class.clone()),
                 // The children of a model have entries of their own.
                 config: if layer.is_model { Value::Null } else { Value::from_json(layer.config.clone()) },
-                output_shape: layer.output_shape.clone(),
+                output_shape: outputs.next(),
+                further_outputs: outputs.collect(),
+                configured,
             });
             if layer.is_model {
-                open.extend(layer.children.iter().rev().map(|child| (child, segments.clone())));
+                layer.push_children(flow, &segments, &mut open);
             }
         }
         infos
+    }
+
+    /// Puts the layers inside on a stack, the first on top. A sequential model's input is not one of its layers.
+    fn push_children<'l>(
+        &'l self,
+        flow: &'l Flow,
+        around: &[String],
+        open: &mut Vec<(&'l Self, &'l Flow, Vec<String>)>,
+    ) {
+        for (index, child) in self.children.iter().enumerate().rev() {
+            let flow = flow.children.get(index).unwrap_or(graph::UNKNOWN);
+            if !(self.class == "Sequential" && child.class == "InputLayer") {
+                open.push((child, flow, around.iter().cloned().chain([child.name.clone()]).collect()));
+            }
+        }
     }
 
     /// Paths of the layers that carry Python bytecode.
@@ -176,7 +211,7 @@ fn is_marshalled(value: &Json) -> bool {
 /// Source: `_save_container_state` in `keras/src/saving/saving_lib.py`.
 fn number(children: &mut [Layer]) {
     let mut used = std::collections::HashMap::new();
-    for child in children {
+    for child in children.iter_mut().filter(|child| !child.is_operation) {
         let snake = snake_case(&child.class);
         let count = used.entry(snake.clone()).or_insert(0u32);
         child.saved_key = if *count == 0 { snake } else { format!("{snake}_{count}") };
@@ -206,31 +241,48 @@ pub(super) fn snake_case(class: &str) -> String {
     snake
 }
 
-/// The layers that a layer takes its inputs from, by its first use in the graph.
-///
-/// Keras 2: `[[["dense", 0, 0, {}], …]]`; Keras 3: tensors anywhere in the arguments, with a `keras_history`.
-fn inbound_layers(json: &Json) -> Vec<String> {
-    let Some(node) = json.get("inbound_nodes").and_then(Json::as_array).and_then(|nodes| nodes.first())
-    else {
-        return Vec::new();
-    };
-    let name_of = |entry: &Json| Some(entry.as_array()?.first()?.as_str()?.to_owned());
-    if let Some(entries) = node.as_array() {
-        return entries.iter().filter_map(name_of).collect();
-    }
-    let mut names = Vec::new();
-    let mut open = vec![node];
-    while let Some(value) = open.pop() {
-        match value {
-            Json::Object(entries) => match entries.get("keras_history").and_then(name_of) {
-                Some(name) => names.push(name),
-                None => open.extend(entries.values().rev()),
-            },
-            Json::Array(items) => open.extend(items.iter().rev()),
+/// Whether the first bytes of a JSON document are those of a model's configuration: an object that names a class,
+/// with one of the keys that Keras puts beside it; or the same once more as a JSON text.
+pub(super) fn looks_like_model(head: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(head);
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let unquoted = text.strip_prefix('"').map(|inner| inner.replace("\\\"", "\""));
+    let keys = outer_keys(unquoted.as_deref().unwrap_or(text));
+    const BESIDE: [&str; 7] =
+        ["config", "module", "registered_name", "keras_version", "backend", "build_config", "compile_config"];
+    keys.iter().any(|key| key == "class_name") && keys.iter().any(|key| BESIDE.contains(&key.as_str()))
+}
+
+/// The keys of the outermost object, as far as the text goes.
+fn outer_keys(text: &str) -> Vec<String> {
+    let mut keys = Vec::new();
+    let (mut depth, mut key, mut in_text, mut escaped) = (0u32, String::new(), false, false);
+    for c in text.chars() {
+        if in_text {
+            match c {
+                '"' if !escaped => in_text = false,
+                _ if depth == 1 => key.push(c),
+                _ => {}
+            }
+            escaped = c == '\\' && !escaped;
+            continue;
+        }
+        match c {
+            '"' => {
+                in_text = true;
+                key.clear();
+            }
+            ':' if depth == 1 => keys.push(std::mem::take(&mut key)),
+            '{' | '[' => depth = depth.saturating_add(1),
+            '}' | ']' => depth = depth.saturating_sub(1),
+            _ if depth == 0 && !c.is_whitespace() => break,
             _ => {}
         }
+        if depth == 0 {
+            break;
+        }
     }
-    names
+    keys
 }
 
 /// Parses JSON as Python writes it: `NaN`, `Infinity` and `-Infinity` are kept as text.
@@ -306,7 +358,7 @@ mod tests {
         assert!(!model.child("inner").and_then(|inner| inner.child("d")).expect("d").trainable);
         assert!(model.child("e").expect("e").trainable);
         assert_eq!(model.saved_child("dense_1").expect("the second Dense").name, "f");
-        let paths: Vec<_> = model.layer_infos().into_iter().map(|layer| layer.path).collect();
+        let paths: Vec<_> = model.layer_infos(false).into_iter().map(|layer| layer.path).collect();
         assert_eq!(paths, ["inner", "inner.d", "e", "f"]);
     }
 

@@ -4,17 +4,26 @@
 //! HDF5 file  ─┬ layer_names ─────▶ h5_layout      (Keras 1, 2; `.h5` of Keras 3)
 //!             ├ …/vars groups ───▶ saved_layout   (`.weights.h5`)
 //!             └ anything else ───▶ a plain tree of groups and datasets
-//! `.keras` archive or folder ────▶ archive_layout ▶ config.json + saved_layout
+//! `.keras` archive or folder,
+//! weights in pieces ─────────────▶ archive_layout ▶ config.json + saved_layout
+//! a configuration alone ─────────▶ config_layout
 //! ```
+//! Layers: config (parse) ▶ graph (what flows where) ▶ output_shape, sliding, recurrent (the rules) and weights.
 //! Python code inside a configuration (Lambda layers) is named and never looked into.
 
 mod archive_layout;
 mod catalogue;
 mod config;
+mod config_layout;
+mod graph;
 mod h5_layout;
 mod output_shape;
+mod recurrent;
 mod saved_layout;
+mod settings;
+mod sliding;
 mod variables;
+mod weights;
 
 use self::catalogue::{Catalogue, DatasetReader};
 use self::config::Layer;
@@ -31,17 +40,21 @@ impl Format for Keras {
     }
 
     fn extensions(&self) -> &'static [&'static str] {
-        &["h5", "hdf5", "keras"]
+        &["h5", "hdf5", "keras", "json"]
     }
 
     fn detect(&self, probe: &Probe) -> bool {
         archive_layout::detect(probe)
+            || config_layout::detect(probe)
             || probe.source().is_some_and(|source| hdf5::has_signature(source, probe.head()))
     }
 
     fn open(&self, probe: &Probe, progress: &Progress) -> Result<CheckpointParts, ReadError> {
         if archive_layout::detect(probe) {
             return archive_layout::open(probe, progress);
+        }
+        if config_layout::detect(probe) {
+            return config_layout::open(probe);
         }
         let Some(source) = probe.source() else {
             return Err(ReadError::unsupported("not a file"));
@@ -51,7 +64,8 @@ impl Format for Keras {
     }
 }
 
-/// What an archive tells beside its weights.
+/// What is told beside the weights.
+#[derive(Default)]
 struct Described {
     model: Option<Layer>,
     metadata: Vec<(String, Value)>,
@@ -59,10 +73,15 @@ struct Described {
     framework: Option<String>,
 }
 
-/// The catalogue of one HDF5 file: by itself, or as the weights of an archive.
-fn parts_of_tree(mut tree: hdf5::Tree, archive: Option<Described>, file_bytes: u64) -> CheckpointParts {
+/// The catalogue of one HDF5 file by itself, or as the weights of an archive: then with what the archive tells, and
+/// the identifier of its layout.
+fn parts_of_tree(
+    mut tree: hdf5::Tree,
+    archive: Option<(Described, &'static str)>,
+    file_bytes: u64,
+) -> CheckpointParts {
     let in_archive = archive.is_some();
-    let described = archive.unwrap_or_else(|| described_by_root(&tree));
+    let (described, layout) = archive.unwrap_or_else(|| (described_by_root(&tree), "keras-h5"));
     let model = described.model.as_ref();
     let version = described
         .metadata
@@ -85,7 +104,7 @@ fn parts_of_tree(mut tree: hdf5::Tree, archive: Option<Described>, file_bytes: u
     };
     catalogue.add_rest(TensorRole::Unknown);
     if let Some(model) = model {
-        layers = model.layer_infos();
+        layers = model.layer_infos(false);
     }
     let (tensors, found, order) = catalogue.finish();
     let mut metadata = described.metadata;
@@ -99,11 +118,7 @@ fn parts_of_tree(mut tree: hdf5::Tree, archive: Option<Described>, file_bytes: u
     problems.extend(found);
     let framework = if is_h5 || is_saved { described.framework } else { None };
     CheckpointParts {
-        format: match (in_archive, is_h5 || is_saved) {
-            (true, _) => "keras-archive",
-            (false, true) => "keras-h5",
-            (false, false) => "hdf5",
-        },
+        format: if is_h5 || is_saved { layout } else { "hdf5" },
         framework,
         tensors,
         layers,
@@ -119,8 +134,7 @@ fn parts_of_tree(mut tree: hdf5::Tree, archive: Option<Described>, file_bytes: u
 fn described_by_root(tree: &hdf5::Tree) -> Described {
     let root = tree.root();
     let weights = tree.group("/model_weights");
-    let mut described =
-        Described { model: None, metadata: Vec::new(), problems: Vec::new(), framework: None };
+    let mut described = Described::default();
     for (name, value) in &root.attributes {
         if h5_layout::is_structural(name) {
             continue;
@@ -138,17 +152,25 @@ fn described_by_root(tree: &hdf5::Tree) -> Described {
             described.metadata.push((name.to_owned(), value.clone()));
         }
     }
-    let text = |name: &str| {
-        described.metadata.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.as_text())
-    };
-    described.framework = Some(match (text("keras_version"), text("backend")) {
-        (Some(version), Some(backend)) => format!("keras {version}, {backend}"),
-        (Some(version), None) => format!("keras {version}"),
+    let framework = framework_of(&described.metadata);
+    described.framework = Some(match framework {
+        Some(framework) => framework,
         // Every Keras since 1.1 records its version in this layout; the others record none.
-        (None, _) if h5_layout::matches(tree) => "keras 1".to_owned(),
-        (None, _) => "keras".to_owned(),
+        None if h5_layout::matches(tree) => "keras 1".to_owned(),
+        None => "keras".to_owned(),
     });
     described
+}
+
+/// `keras 2.15.0, tensorflow`, where the version is recorded.
+fn framework_of(metadata: &[(String, Value)]) -> Option<String> {
+    let text =
+        |name: &str| metadata.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.as_text());
+    let version = text("keras_version")?;
+    Some(match text("backend") {
+        Some(backend) => format!("keras {version}, {backend}"),
+        None => format!("keras {version}"),
+    })
 }
 
 /// Parses a JSON document; `model_config` also gives the layers. Text that is not JSON stays text, with a warning.

@@ -1,278 +1,233 @@
-//! Output shapes of layers, as far as the configuration determines them.
+//! The output shapes of one layer from its inputs, as far as its configuration determines them.
 //!
-//! Pure. Follows the graph of a functional model or the order of a sequential one. A layer whose rule is not
-//! here, or whose input is not known, has no shape: a wrong claim is worse than none.
+//! Pure. A layer whose rule is not here has no shape: a wrong claim is worse than none. Source: `compute_output_shape`
+//! of each class in `keras/src/layers`.
 
 use serde_json::Value as Json;
 
 use super::config::{FlowShape, Layer};
+use super::graph::Inputs;
+use super::settings::{axes, channels_last, flag, number, text};
+use super::{recurrent, sliding};
 
-/// Sets `output_shape` of every layer inside `model`, and of `model` itself.
-pub(super) fn infer(model: &mut Layer) {
-    // Keras 3 gives a sequential model that was built without an input layer its input shape.
-    let mut previous = model.input_shape.clone();
-    let sequential = model.class == "Sequential" || model.config.is_array();
-    for index in 0..model.children.len() {
-        let (done, rest) = model.children.split_at_mut(index);
-        let Some(layer) = rest.first_mut() else { return };
-        let inputs: Option<Vec<FlowShape>> = if sequential {
-            previous.take().map(|shape| vec![shape])
-        } else if layer.inputs.is_empty() {
-            None
-        } else {
-            layer
-                .inputs
-                .iter()
-                .map(|name| done.iter().find(|other| other.name == *name)?.output_shape.clone())
-                .collect()
-        };
-        let inputs = inputs.or_else(|| layer.input_shape.clone().map(|shape| vec![shape]));
-        if layer.is_model {
-            if layer.class == "Sequential" && layer.input_shape.is_none() {
-                layer.input_shape = inputs.as_ref().and_then(|inputs| inputs.first().cloned());
-            }
-            infer(layer);
-        } else {
-            layer.output_shape = declared(&layer.config)
-                .filter(|_| is_input(layer) || inputs.is_none() && sequential && index == 0);
-            if !is_input(layer) {
-                let inputs = layer.output_shape.take().map(|shape| vec![shape]).or(inputs);
-                layer.output_shape = inputs.and_then(|inputs| rule(layer, &inputs));
-            }
+/// The outputs of a layer that is neither a model nor a wrapper.
+pub(super) fn rule(layer: &Layer, inputs: &Inputs) -> Option<Vec<FlowShape>> {
+    let (class, config) = (layer.class.as_str(), layer.rule_config());
+    match class {
+        "MultiHeadAttention" | "GroupedQueryAttention" | "GroupQueryAttention" => {
+            return heads(config, inputs);
         }
-        previous.clone_from(&layer.output_shape);
+        "Attention" | "AdditiveAttention" => return attention(inputs),
+        "Add" | "Subtract" | "Multiply" | "Average" | "Maximum" | "Minimum" => {
+            return Some(vec![broadcast(&inputs.all()?)?]);
+        }
+        "Concatenate" => {
+            let axis = config.get("axis").and_then(Json::as_i64).unwrap_or(-1);
+            return Some(vec![concatenate(&inputs.all()?, axis)?]);
+        }
+        "Merge" => {
+            return Some(vec![match text(config, "merge_mode")? {
+                "concat" => concatenate(&inputs.all()?, config.get("axis").and_then(Json::as_i64)?)?,
+                "sum" | "mul" | "ave" | "max" => broadcast(&inputs.all()?)?,
+                _ => return None,
+            }]);
+        }
+        "Dot" => return Some(vec![dot(config, &inputs.all()?)?]),
+        _ => {}
     }
-    model.output_shape = if sequential {
-        previous
-    } else {
-        single_output(&model.config)
-            .and_then(|name| model.child(&name))
-            .and_then(|layer| layer.output_shape.clone())
-    };
-}
-
-fn is_input(layer: &Layer) -> bool {
-    layer.class == "InputLayer"
-}
-
-/// The one layer that gives a functional model's output.
-/// Keras 2: `[["out", 0, 0]]`; Keras 3 also `["out", 0, 0]`.
-fn single_output(config: &Json) -> Option<String> {
-    let outputs = config.get("output_layers")?.as_array()?;
-    match outputs.as_slice() {
-        [Json::Array(entry)] => Some(entry.first()?.as_str()?.to_owned()),
-        [Json::String(name), ..] => Some(name.clone()),
-        _ => None,
-    }
-}
-
-/// The shape that a configuration states: of its input, batch included.
-fn declared(config: &Json) -> Option<FlowShape> {
-    ["batch_shape", "batch_input_shape"].iter().find_map(|key| from_json(config.get(*key)?))
-}
-
-/// A shape in JSON: numbers, and null for a dimension that is not fixed.
-pub(super) fn from_json(json: &Json) -> Option<FlowShape> {
-    let items = json.as_array()?;
-    if items.len() > crate::raw::limits::RANK {
-        return None;
-    }
-    items
-        .iter()
-        .map(|item| match item {
-            Json::Null => Some(None),
-            number => number.as_u64().map(Some),
-        })
-        .collect()
-}
-
-/// The output of one layer from its inputs.
-fn rule(layer: &Layer, inputs: &[FlowShape]) -> Option<FlowShape> {
-    let config = &layer.config;
     let input = inputs.first()?;
+    if let Some(outputs) = recurrent::outputs(class, config, input) {
+        return Some(outputs);
+    }
+    single(class, config, input).or_else(|| sliding::output(class, config, input)).map(|shape| vec![shape])
+}
+
+/// The output of a layer with one input and one output.
+fn single(class: &str, config: &Json, input: &FlowShape) -> Option<FlowShape> {
     let (batch, rest) = input.split_first()?;
-    let channels_last = config.get("data_format").and_then(Json::as_str) != Some("channels_first");
     let with_last = |size: u64| {
         let mut shape = input.clone();
         *shape.last_mut()? = Some(size);
         Some(shape)
     };
-    match layer.class.as_str() {
-        "Dense" => with_last(number(config, "units").or_else(|| number(config, "output_dim"))?),
+    match class {
         "Activation"
+        | "ActivityRegularization"
+        | "AlphaDropout"
+        | "BatchNormalization"
         | "Dropout"
+        | "ELU"
+        | "GaussianDropout"
+        | "GaussianNoise"
+        | "GroupNormalization"
+        | "Identity"
+        | "LayerNormalization"
+        | "LeakyReLU"
+        | "Masking"
+        | "Normalization"
+        | "PReLU"
+        | "RMSNormalization"
+        | "ReLU"
+        | "Rescaling"
+        | "Softmax"
         | "SpatialDropout1D"
         | "SpatialDropout2D"
         | "SpatialDropout3D"
-        | "GaussianNoise"
-        | "GaussianDropout"
-        | "AlphaDropout"
-        | "BatchNormalization"
-        | "LayerNormalization"
-        | "GroupNormalization"
-        | "UnitNormalization"
-        | "ReLU"
-        | "LeakyReLU"
-        | "PReLU"
-        | "ELU"
         | "ThresholdedReLU"
-        | "Softmax"
-        | "Masking"
-        | "ActivityRegularization"
-        | "Rescaling"
-        | "Identity" => Some(input.clone()),
-        "Flatten" => {
-            let size = rest.iter().try_fold(1u64, |product, dim| product.checked_mul((*dim)?));
-            Some(vec![*batch, size])
-        }
+        | "UnitNormalization" => Some(input.clone()),
+        // Augmentation keeps the size of the images.
+        "AutoContrast"
+        | "ColorDegeneration"
+        | "Equalization"
+        | "GaussianBlur"
+        | "RandomBrightness"
+        | "RandomColorDegeneration"
+        | "RandomColorJitter"
+        | "RandomContrast"
+        | "RandomErasing"
+        | "RandomFlip"
+        | "RandomGaussianBlur"
+        | "RandomGrayscale"
+        | "RandomHue"
+        | "RandomInvert"
+        | "RandomPerspective"
+        | "RandomPosterization"
+        | "RandomRotation"
+        | "RandomSaturation"
+        | "RandomSharpness"
+        | "RandomShear"
+        | "RandomTranslation"
+        | "RandomZoom"
+        | "Solarization" => Some(input.clone()),
+        "Dense" | "TimeDistributedDense" => with_last(number(config, "units")?),
+        "EinsumDense" => einsum_output(config, input),
         "Embedding" => {
             let mut shape = input.clone();
             shape.push(Some(number(config, "output_dim")?));
             Some(shape)
         }
-        "RepeatVector" => Some(vec![*batch, number(config, "n"), *rest.first()?]),
-        "Reshape" => reshape(*batch, rest, config.get("target_shape")?),
-        "Add" | "Subtract" | "Multiply" | "Average" | "Maximum" | "Minimum" => {
-            // Broadcasting is left out: it is only claimed when all inputs agree.
-            inputs.iter().all(|other| other == input).then(|| input.clone())
-        }
-        "Concatenate" => concatenate(inputs, config.get("axis").and_then(Json::as_i64).unwrap_or(-1)),
-        "Conv1D" | "Conv2D" | "Conv3D" | "SeparableConv1D" | "SeparableConv2D" | "DepthwiseConv1D"
-        | "DepthwiseConv2D" => {
-            let filters = if layer.class.starts_with("Depthwise") {
-                let channels = if channels_last { *rest.last()? } else { *rest.first()? };
-                channels?.checked_mul(number(config, "depth_multiplier").unwrap_or(1))?
-            } else {
-                number(config, "filters")?
-            };
-            let kernel = sizes(config.get("kernel_size")?, rest.len().checked_sub(1)?)?;
-            slide(input, &kernel, None, config, channels_last, Some(filters))
-        }
-        "MaxPooling1D" | "MaxPooling2D" | "MaxPooling3D" | "AveragePooling1D" | "AveragePooling2D"
-        | "AveragePooling3D" => {
-            let pool = sizes(config.get("pool_size")?, rest.len().checked_sub(1)?)?;
-            slide(input, &pool, Some(&pool), config, channels_last, None)
-        }
-        "GlobalAveragePooling1D"
-        | "GlobalAveragePooling2D"
-        | "GlobalAveragePooling3D"
-        | "GlobalMaxPooling1D"
-        | "GlobalMaxPooling2D"
-        | "GlobalMaxPooling3D"
-            if config.get("keepdims").and_then(Json::as_bool) != Some(true) =>
-        {
-            Some(vec![*batch, if channels_last { *rest.last()? } else { *rest.first()? }])
-        }
-        "LSTM" | "GRU" | "SimpleRNN" => recurrent(config, input, 1),
-        "Bidirectional" => {
-            let inner = layer.children.first()?;
-            let factor = match config.get("merge_mode").and_then(Json::as_str) {
-                Some("concat") => 2,
-                Some(_) => 1,
-                None => return None,
-            };
-            matches!(inner.class.as_str(), "LSTM" | "GRU" | "SimpleRNN")
-                .then(|| recurrent(&inner.config, input, factor))?
-        }
-        "TimeDistributed" => {
-            let inner = layer.children.first()?;
-            let mut step = input.clone();
-            if step.len() < 3 {
-                return None;
-            }
-            let time = step.remove(1);
-            let mut shape = if inner.is_model { None } else { rule(inner, &[step]) }?;
-            if shape.is_empty() {
-                return None;
-            }
-            shape.insert(1, time);
+        "ReversibleEmbedding" => {
+            let mut shape = input.clone();
+            shape.push(Some(number(config, "output_dim")?));
             Some(shape)
         }
+        "Flatten" => {
+            let size = rest.iter().try_fold(1u64, |product, dim| product.checked_mul((*dim)?));
+            Some(vec![*batch, size])
+        }
+        "Permute" => {
+            let dims = config.get("dims")?.as_array()?;
+            let mut shape = vec![*batch];
+            for dim in dims {
+                shape.push(*input.get(usize::try_from(dim.as_u64()?).ok()?)?);
+            }
+            (shape.len() == input.len()).then_some(shape)
+        }
+        "RepeatVector" => Some(vec![*batch, Some(number(config, "n")?), *rest.first()?]),
+        "Reshape" => reshape(*batch, rest, config.get("target_shape")?),
+        "CenterCrop" | "RandomCrop" | "Resizing" => {
+            let (height, width) = (number(config, "height")?, number(config, "width")?);
+            let first = input.len().checked_sub(if channels_last(config) { 3 } else { 2 })?;
+            let mut shape = input.clone();
+            *shape.get_mut(first)? = Some(height);
+            *shape.get_mut(first + 1)? = Some(width);
+            Some(shape)
+        }
+        "CategoryEncoding" if input.len() > 1 => match text(config, "output_mode")? {
+            "multi_hot" | "count" => with_last(number(config, "num_tokens")?),
+            _ => None,
+        },
+        "Discretization" | "Hashing" if text(config, "output_mode") == Some("int") => Some(input.clone()),
         _ => None,
     }
 }
 
-fn number(config: &Json, key: &str) -> Option<u64> {
-    config.get(key)?.as_u64()
+/// What a bidirectional layer makes of the outputs of one direction.
+pub(super) fn both_directions(config: &Json, one: &[FlowShape]) -> Option<Vec<FlowShape>> {
+    let (first, states) = one.split_first()?;
+    let mut outputs = match config.get("merge_mode").map(Json::as_str) {
+        Some(Some("concat")) => {
+            let mut both = first.clone();
+            let last = both.last_mut()?;
+            *last = Some((*last)?.checked_mul(2)?);
+            vec![both]
+        }
+        Some(Some("sum" | "mul" | "ave")) => vec![first.clone()],
+        // Not merged: the outputs stand side by side.
+        Some(None) => vec![first.clone(), first.clone()],
+        _ => return None,
+    };
+    outputs.extend(states.iter().chain(states).cloned());
+    Some(outputs)
 }
 
-/// One size per spatial dimension: a list, or one number for all.
-fn sizes(json: &Json, count: usize) -> Option<Vec<u64>> {
-    match json {
-        Json::Array(items) if items.len() == count => items.iter().map(Json::as_u64).collect(),
-        Json::Number(number) => Some(vec![number.as_u64()?; count]),
-        _ => None,
+fn heads(config: &Json, inputs: &Inputs) -> Option<Vec<FlowShape>> {
+    let query = inputs.argument("query", 0)?;
+    let mut output = query.clone();
+    match config.get("output_shape") {
+        None | Some(Json::Null) => {}
+        Some(shape) => {
+            output.pop();
+            match shape.as_array() {
+                Some(dims) => {
+                    for dim in dims {
+                        output.push(Some(dim.as_u64()?));
+                    }
+                }
+                None => output.push(Some(shape.as_u64()?)),
+            }
+        }
     }
+    let mut outputs = vec![output];
+    if inputs.scores {
+        let value = inputs.argument("value", 1)?;
+        let (&[batch, asked, _], &[_, offered, _]) = (query.as_slice(), value.as_slice()) else {
+            return None;
+        };
+        let heads = number(config, "num_heads").or_else(|| number(config, "num_query_heads"))?;
+        outputs.push(vec![batch, Some(heads), asked, offered]);
+    }
+    Some(outputs)
 }
 
-/// Convolution and pooling: a window that slides over the spatial dimensions.
-fn slide(
-    input: &FlowShape,
-    window: &[u64],
-    default_strides: Option<&[u64]>,
-    config: &Json,
-    channels_last: bool,
-    filters: Option<u64>,
-) -> Option<FlowShape> {
-    let strides = match config.get("strides") {
-        None | Some(Json::Null) => default_strides.map_or_else(|| vec![1; window.len()], <[u64]>::to_vec),
-        Some(json) => sizes(json, window.len())?,
-    };
-    let dilation = match config.get("dilation_rate") {
-        None | Some(Json::Null) => vec![1; window.len()],
-        Some(json) => sizes(json, window.len())?,
-    };
-    let padding = config.get("padding").or_else(|| config.get("border_mode"))?.as_str()?;
-    let first = if channels_last { 1 } else { 2 };
-    let mut output = input.clone();
-    for (axis, ((&window, &stride), &dilation)) in window.iter().zip(&strides).zip(&dilation).enumerate() {
-        let dim = output.get_mut(first + axis)?;
-        let Some(size) = *dim else { continue };
-        let span = window.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)?;
-        *dim = Some(match padding {
-            "same" | "causal" => size.checked_add(stride.checked_sub(1)?)?.checked_div(stride)?,
-            "valid" => size.checked_sub(span)?.checked_div(stride)?.checked_add(1)?,
-            _ => return None,
-        });
+fn attention(inputs: &Inputs) -> Option<Vec<FlowShape>> {
+    let inputs_known = inputs.all()?;
+    let (query, value) = (inputs_known.first()?, inputs_known.get(1)?);
+    let mut output = (*query).clone();
+    *output.last_mut()? = *value.last()?;
+    let mut outputs = vec![output];
+    if inputs.scores {
+        let &[batch, asked, _] = query.as_slice() else { return None };
+        outputs.push(vec![batch, asked, *value.get(1)?]);
     }
-    if let Some(filters) = filters {
-        let channel = if channels_last { output.last_mut() } else { output.get_mut(1) };
-        *channel? = Some(filters);
+    Some(outputs)
+}
+
+/// The shape that all inputs are stretched to, aligned at their last dimensions.
+fn broadcast(inputs: &[&FlowShape]) -> Option<FlowShape> {
+    let (first, rest) = inputs.split_first()?;
+    let mut output = (*first).clone();
+    for input in rest {
+        while output.len() < input.len() {
+            output.insert(0, Some(1));
+        }
+        let offset = output.len() - input.len();
+        for (dim, other) in output.iter_mut().skip(offset).zip(*input) {
+            *dim = match (*dim, *other) {
+                (None, _) | (_, None) => None,
+                (Some(1), size) => size,
+                (size, Some(1)) => size,
+                (size, other) if size == other => size,
+                _ => return None,
+            };
+        }
     }
     Some(output)
 }
 
-fn recurrent(config: &Json, input: &FlowShape, factor: u64) -> Option<FlowShape> {
-    let units = number(config, "units").or_else(|| number(config, "output_dim"))?.checked_mul(factor)?;
-    if config.get("return_state").and_then(Json::as_bool) == Some(true) {
-        return None;
-    }
-    let &[batch, time, _] = input.as_slice() else { return None };
-    if config.get("return_sequences").and_then(Json::as_bool) == Some(true) {
-        Some(vec![batch, time, Some(units)])
-    } else {
-        Some(vec![batch, Some(units)])
-    }
-}
-
-fn reshape(batch: Option<u64>, rest: &[Option<u64>], target: &Json) -> Option<FlowShape> {
-    let total = rest.iter().try_fold(1u64, |product, dim| product.checked_mul((*dim)?));
-    let dims: Vec<i64> = target.as_array()?.iter().map(Json::as_i64).collect::<Option<_>>()?;
-    let known = dims
-        .iter()
-        .filter(|dim| **dim >= 0)
-        .try_fold(1u64, |product, dim| product.checked_mul(dim.unsigned_abs()))?;
-    let mut shape = vec![batch];
-    for dim in dims {
-        shape.push(if dim >= 0 { Some(dim.unsigned_abs()) } else { total?.checked_div(known) });
-    }
-    Some(shape)
-}
-
-fn concatenate(inputs: &[FlowShape], axis: i64) -> Option<FlowShape> {
-    let mut output = inputs.first()?.clone();
-    let rank = output.len() as i64;
-    let axis = usize::try_from(if axis < 0 { axis.checked_add(rank)? } else { axis }).ok()?;
+fn concatenate(inputs: &[&FlowShape], axis: i64) -> Option<FlowShape> {
+    let mut output = (*inputs.first()?).clone();
+    let axis = *axes(&Json::from(axis), output.len())?.first()?;
     let mut sum = Some(0u64);
     for input in inputs {
         if input.len() != output.len() {
@@ -287,51 +242,106 @@ fn concatenate(inputs: &[FlowShape], axis: i64) -> Option<FlowShape> {
     Some(output)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shapes(json: &str) -> Vec<Option<FlowShape>> {
-        let json = serde_json::from_str(json).expect("JSON");
-        let model = Layer::model(&json).expect("a model");
-        model.children.into_iter().map(|layer| layer.output_shape).collect()
+fn dot(config: &Json, inputs: &[&FlowShape]) -> Option<FlowShape> {
+    let &[left, right] = inputs else { return None };
+    let json = config.get("axes")?;
+    let (left_axis, right_axis) = match json.as_array().map(Vec::as_slice) {
+        Some([one, two]) => (*axes(one, left.len())?.first()?, *axes(two, right.len())?.first()?),
+        Some(_) => return None,
+        None => (*axes(json, left.len())?.first()?, *axes(json, right.len())?.first()?),
+    };
+    let without = |shape: &FlowShape, axis: usize| {
+        shape.iter().enumerate().filter(|&(index, _)| index != axis).map(|(_, dim)| *dim).collect::<Vec<_>>()
+    };
+    let mut output = without(left, left_axis);
+    output.extend(without(right, right_axis).into_iter().skip(1));
+    if output.len() == 1 {
+        output.push(Some(1));
     }
+    Some(output)
+}
 
-    #[test]
-    fn a_convolution_and_its_pooling_shrink_the_image() {
-        let seen = shapes(
-            r#"{"class_name": "Sequential", "config": {"name": "m", "layers": [
-            {"class_name": "Conv2D", "config": {"name": "c", "batch_input_shape": [null, 32, 32, 3], "filters": 16,
-              "kernel_size": [3, 3], "strides": [1, 1], "padding": "valid", "data_format": "channels_last", "dilation_rate": [1, 1]}},
-            {"class_name": "MaxPooling2D", "config": {"name": "p", "pool_size": [4, 4], "strides": [4, 4], "padding": "valid"}},
-            {"class_name": "Flatten", "config": {"name": "f"}},
-            {"class_name": "Dense", "config": {"name": "d", "units": 10}},
-            {"class_name": "Mystery", "config": {"name": "x"}},
-            {"class_name": "Dropout", "config": {"name": "y"}}]}}"#,
-        );
-        assert_eq!(
-            seen,
-            [
-                Some(vec![None, Some(30), Some(30), Some(16)]),
-                Some(vec![None, Some(7), Some(7), Some(16)]),
-                Some(vec![None, Some(784)]),
-                Some(vec![None, Some(10)]),
-                None,
-                None,
-            ]
-        );
+fn reshape(batch: Option<u64>, rest: &[Option<u64>], target: &Json) -> Option<FlowShape> {
+    let total = rest.iter().try_fold(1u64, |product, dim| product.checked_mul((*dim)?));
+    let dims: Vec<i64> = target.as_array()?.iter().map(Json::as_i64).collect::<Option<_>>()?;
+    let known = dims
+        .iter()
+        .filter(|dim| **dim >= 0)
+        .try_fold(1u64, |product, dim| product.checked_mul(dim.unsigned_abs()))?;
+    let mut shape = vec![batch];
+    for dim in dims {
+        shape.push(if dim >= 0 {
+            Some(dim.unsigned_abs())
+        } else {
+            total.and_then(|total| total.checked_div(known))
+        });
     }
+    Some(shape)
+}
 
-    #[test]
-    fn a_functional_model_follows_its_graph() {
-        let seen = shapes(
-            r#"{"class_name": "Functional", "config": {"name": "m", "layers": [
-            {"class_name": "InputLayer", "name": "a", "config": {"name": "a", "batch_shape": [null, 8]}, "inbound_nodes": []},
-            {"class_name": "InputLayer", "name": "b", "config": {"name": "b", "batch_shape": [null, 5]}, "inbound_nodes": []},
-            {"class_name": "Concatenate", "name": "c", "config": {"name": "c", "axis": -1}, "inbound_nodes": [
-              {"args": [[{"class_name": "__keras_tensor__", "config": {"keras_history": ["a", 0, 0]}},
-                         {"class_name": "__keras_tensor__", "config": {"keras_history": ["b", 0, 0]}}]], "kwargs": {}}]}]}}"#,
-        );
-        assert_eq!(seen[2], Some(vec![None, Some(13)]));
+/// The sizes behind the letters of an `EinsumDense` equation.
+pub(super) struct Einsum {
+    /// Letters of the kernel with their sizes, in order.
+    pub kernel: Vec<Option<u64>>,
+    /// Letters of the output with their sizes, in order, the ones behind an ellipsis left out.
+    pub output: Vec<(char, Option<u64>)>,
+    /// Dimensions of the input that an ellipsis stands for, and whether they come first.
+    ellipsis: Option<(FlowShape, bool)>,
+}
+
+/// Reads `abc,cd->abd`, also with an ellipsis at one end: `...x,xy->...y`.
+/// Source: `_analyze_einsum_string` in `keras/src/layers/core/einsum_dense.py`.
+pub(super) fn einsum(config: &Json, input: &FlowShape) -> Option<Einsum> {
+    let equation: String = text(config, "equation")?.chars().filter(|c| !c.is_whitespace()).collect();
+    let (operands, result) = equation.split_once("->")?;
+    let (taken, kernel) = operands.split_once(',')?;
+    let (letters, ellipsis) = match (taken.strip_prefix("..."), taken.strip_suffix("...")) {
+        (Some(letters), _) => (letters, Some(true)),
+        (_, Some(letters)) => (letters, Some(false)),
+        _ => (taken, None),
+    };
+    let count = letters.chars().count();
+    let elided = input.len().checked_sub(count)?;
+    let (own, hidden) = match ellipsis {
+        Some(true) => (input.get(elided..)?, Some((input.get(..elided)?.to_vec(), true))),
+        Some(false) => (input.get(..count)?, Some((input.get(count..)?.to_vec(), false))),
+        None if elided == 0 => (input.as_slice(), None),
+        None => return None,
+    };
+    let mut known: Vec<(char, Option<u64>)> = letters.chars().zip(own.iter().copied()).collect();
+    let result: Vec<char> = result.chars().filter(|c| *c != '.').collect();
+    let stated: Vec<Option<u64>> = match config.get("output_shape")? {
+        Json::Array(items) => items.iter().map(Json::as_u64).collect(),
+        single => vec![single.as_u64()],
+    };
+    // The stated shape leaves out the batch and what an ellipsis hides: it is aligned at the last dimension,
+    // or, where the ellipsis is last, at the first one behind the batch.
+    let start = match ellipsis {
+        Some(false) => 1,
+        _ => result.len().checked_sub(stated.len())?,
+    };
+    for (letter, size) in result.iter().skip(start).zip(stated) {
+        if size.is_some() && !known.iter().any(|(other, _)| other == letter) {
+            known.push((*letter, size));
+        }
     }
+    let size_of = |letter: char| known.iter().find(|(other, _)| *other == letter).map(|(_, size)| *size);
+    let kernel = kernel.chars().map(size_of).collect::<Option<_>>()?;
+    let output = result.iter().map(|&letter| Some((letter, size_of(letter)?))).collect::<Option<_>>()?;
+    Some(Einsum { kernel, output, ellipsis: hidden })
+}
+
+fn einsum_output(config: &Json, input: &FlowShape) -> Option<FlowShape> {
+    let Einsum { output, ellipsis, .. } = einsum(config, input)?;
+    let own = output.into_iter().map(|(_, size)| size);
+    Some(match ellipsis {
+        Some((hidden, true)) => hidden.into_iter().chain(own).collect(),
+        Some((hidden, false)) => own.chain(hidden).collect(),
+        None => own.collect(),
+    })
+}
+
+/// Whether a configuration flag is on, as most are by default. For weights that a layer may leave out.
+pub(super) fn has(config: &Json, key: &str) -> bool {
+    flag(config, key, true)
 }

@@ -51,7 +51,9 @@ pub(super) fn read(catalogue: &mut Catalogue, model: Option<&Layer>, keras2: boo
     }
     let mut owners: Vec<Owner> = groups.iter().map(|group| Owner::resolve(tree, group, model)).collect();
     let position: HashMap<String, usize> = model
-        .map(|model| model.layer_infos().into_iter().enumerate().map(|(i, layer)| (layer.path, i)).collect())
+        .map(|model| {
+            model.layer_infos(false).into_iter().enumerate().map(|(i, layer)| (layer.path, i)).collect()
+        })
         .unwrap_or_default();
     // Stable: within a layer, and for what is not a layer, the order of the file remains.
     owners.sort_by_key(|owner| position.get(&owner.layer_path).copied().unwrap_or(usize::MAX));

@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 
 use super::ordered_code::{Extent, slice_key};
 use super::types::{self, DT_STRING};
-use super::values::{Location, Piece};
+use super::values::Location;
 use crate::formats::containers::protobuf::{Field, Message};
 use crate::formats::containers::sstable::Table;
 use crate::model::{Dtype, Problem, ReadError, Shape, TensorId};
+use crate::raw::pieces::Piece;
 use crate::raw::{ByteSource, limits};
 
 /// One variable of a bundle.

@@ -9,6 +9,7 @@ pub mod object_graph;
 pub mod ordered_code;
 pub mod saved_model;
 pub mod state_file;
+pub mod text_form;
 pub mod types;
 pub mod v1;
 pub mod values;
@@ -217,7 +218,7 @@ fn open_graph(probe: &Probe, layout: &Layout) -> Result<CheckpointParts, ReadErr
         problems: graph.problems,
         file_bytes: source.len(),
         counts_known: graph.counts_known,
-        reader: Box::new(Reader { locations: graph.locations }),
+        reader: Box::new(Reader { locations: graph.locations.into_iter().collect() }),
     })
 }
 

@@ -52,6 +52,11 @@ pub fn number(of: &Dtype) -> u64 {
     (1..=32).find(|&number| dtype(number) == *of).unwrap_or(0)
 }
 
+/// The `DataType` number of a dtype's name.
+pub fn number_of_name(name: &str) -> Option<u64> {
+    (1..=32).find(|&number| dtype(number).name() == name)
+}
+
 /// Units whose bytes are reversed in big-endian files: the parts of a complex number, else the element.
 pub fn swap_unit(dtype: &Dtype) -> u32 {
     let bytes = dtype.bits() / 8;

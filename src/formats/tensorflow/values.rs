@@ -5,10 +5,12 @@
 use std::ops::ControlFlow;
 
 use crate::model::{Dtype, Progress, ReadError, TensorId, TensorReader};
+use crate::raw::pieces::{Piece, Stream, Whole, read_pieces};
 use crate::raw::{ByteSource, Strided, limits, read_strided};
 
 use super::types::swap_unit;
 use crate::formats::containers::sstable::masked;
+use crate::formats::places::Places;
 use crate::model::Shape;
 
 /// Where the values of one tensor are.
@@ -64,21 +66,10 @@ pub enum Location {
     Unreadable(String),
 }
 
-/// One piece of a partitioned variable.
-#[derive(Debug, Clone)]
-pub struct Piece {
-    /// First index per dimension.
-    pub start: Vec<u64>,
-    /// Indices per dimension.
-    pub length: Vec<u64>,
-    /// Exactly its bytes, row-major.
-    pub source: ByteSource,
-}
-
 /// Reads values by [`Location`].
 pub struct Reader {
     /// Per tensor, in catalogue order.
-    pub locations: Vec<Location>,
+    pub locations: Places<Location>,
 }
 
 impl TensorReader for Reader {
@@ -88,10 +79,7 @@ impl TensorReader for Reader {
         progress: &Progress,
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        match self.locations.get(id.index()) {
-            Some(location) => location.read(progress, sink),
-            None => Err(ReadError::unsupported("there is no such tensor")),
-        }
+        self.locations.get(id)?.read(progress, sink)
     }
 }
 
@@ -105,7 +93,6 @@ impl Location {
     ) -> Result<(), ReadError> {
         match self {
             Self::Plain { source, dtype, shape, big_endian, crc } => {
-                source.check_unchanged()?;
                 let array = Strided {
                     source: source.clone(),
                     offset: 0,
@@ -136,7 +123,12 @@ impl Location {
             }
             Self::Strings { source, elements } => read_strings(source, *elements, progress, sink),
             Self::Pieces { dtype, shape, big_endian, pieces } => {
-                read_pieces(dtype, shape, *big_endian, pieces, progress, sink)
+                let whole = Whole {
+                    shape,
+                    item_bytes: dtype.bits() / 8,
+                    swap_unit: if *big_endian { swap_unit(dtype) } else { 1 },
+                };
+                read_pieces(&whole, pieces, progress, sink)
             }
             Self::Memory(bytes) => {
                 for piece in bytes.chunks(limits::CHUNK_BYTES) {
@@ -165,55 +157,17 @@ impl Location {
     }
 }
 
-/// A reading position with a buffer, for bytes that are read in order in small steps.
-struct Stream<'a> {
-    source: &'a ByteSource,
-    position: u64,
-    buffer: Vec<u8>,
-    start: u64,
-}
-
-impl<'a> Stream<'a> {
-    const BUFFER: u64 = 64 << 10;
-
-    fn new(source: &'a ByteSource, position: u64) -> Self {
-        Self { source, position, buffer: Vec::new(), start: 0 }
-    }
-
-    fn fill(&mut self, target: &mut [u8]) -> Result<(), ReadError> {
-        if target.len() as u64 >= Self::BUFFER {
-            self.source.read_at("tensor data", self.position, target)?;
-        } else {
-            let end = self.position + target.len() as u64;
-            if self.position < self.start || end > self.start + self.buffer.len() as u64 {
-                self.buffer = self.source.read_up_to("tensor data", self.position, Self::BUFFER)?;
-                self.start = self.position;
-            }
-            let from = (self.position - self.start) as usize;
-            let bytes = self.buffer.get(from..from + target.len()).ok_or_else(|| ReadError::Truncated {
-                what: "tensor data".into(),
-                offset: self.position,
-                needed: target.len() as u64,
-                available: (self.buffer.len() - from.min(self.buffer.len())) as u64,
-            })?;
-            target.copy_from_slice(bytes);
+fn varint(stream: &mut Stream<'_>) -> Result<u64, ReadError> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let mut byte = [0];
+        stream.fill(&mut byte)?;
+        value |= u64::from(byte[0] & 0x7f) << shift;
+        if byte[0] < 0x80 {
+            return Ok(value);
         }
-        self.position += target.len() as u64;
-        Ok(())
     }
-
-    fn varint(&mut self) -> Result<u64, ReadError> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let mut byte = [0];
-            self.fill(&mut byte)?;
-            value |= u64::from(byte[0] & 0x7f) << shift;
-            if byte[0] < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(ReadError::malformed("a string's length", self.position, "it is longer than ten bytes"))
-    }
+    Err(ReadError::malformed("a string's length", stream.position(), "it is longer than ten bytes"))
 }
 
 /// Where the bytes of the strings begin, after checking that the lengths add up to what is there.
@@ -232,9 +186,9 @@ fn string_bytes_start(source: &ByteSource, elements: u64) -> Result<u64, ReadErr
     let mut lengths = Stream::new(source, 0);
     let mut total = 0u64;
     for _ in 0..elements {
-        total = total.saturating_add(lengths.varint()?);
+        total = total.saturating_add(varint(&mut lengths)?);
     }
-    let start = lengths.position + 4;
+    let start = lengths.position() + 4;
     source.check("the strings of a tensor", start, total)?;
     Ok(start)
 }
@@ -249,7 +203,7 @@ fn read_strings(
     let mut lengths = Stream::new(source, 0);
     let mut buffer = Vec::new();
     for index in 0..elements {
-        let mut left = lengths.varint()?;
+        let mut left = varint(&mut lengths)?;
         while left > 0 {
             let take = left.min((limits::CHUNK_BYTES - buffer.len()) as u64) as usize;
             let from = buffer.len();
@@ -283,133 +237,11 @@ pub fn strings(source: &ByteSource, elements: u64) -> Result<Vec<Vec<u8>>, ReadE
     let mut all = Vec::new();
     for _ in 0..elements {
         // `string_bytes_start` has checked the sum of the lengths against the bytes that are there.
-        let mut text = vec![0; lengths.varint()? as usize];
+        let mut text = vec![0; varint(&mut lengths)? as usize];
         bytes.fill(&mut text)?;
         all.push(text);
     }
     Ok(all)
-}
-
-/// A piece as a sequence of runs: stretches that are contiguous both in the piece and in the whole.
-struct Runs<'a> {
-    stream: Stream<'a>,
-    /// Elements of one run.
-    run: u64,
-    /// Of the dimensions that runs do not cover: indices left to step through.
-    index: Vec<u64>,
-    outer: Vec<u64>,
-    strides: Vec<u64>,
-    /// Element of the whole at which the current run begins.
-    position: u64,
-    /// Elements of the current run already delivered.
-    used: u64,
-    done: bool,
-}
-
-impl<'a> Runs<'a> {
-    fn new(piece: &'a Piece, dims: &[u64]) -> Self {
-        let mut strides = vec![1u64; dims.len()];
-        for axis in (1..dims.len()).rev() {
-            strides[axis - 1] = strides[axis].saturating_mul(dims[axis]);
-        }
-        // Trailing dimensions that the piece holds in full join the one before them into one run.
-        let mut axis = dims.len();
-        let mut run = 1u64;
-        while axis > 0 {
-            axis -= 1;
-            run = run.saturating_mul(piece.length[axis]);
-            if piece.length[axis] != dims[axis] {
-                break;
-            }
-        }
-        let position = piece.start.iter().zip(&strides).map(|(start, stride)| start * stride).sum();
-        Self {
-            stream: Stream::new(&piece.source, 0),
-            run,
-            index: vec![0; axis],
-            outer: piece.length[..axis].to_vec(),
-            strides,
-            position,
-            used: 0,
-            done: piece.length.contains(&0),
-        }
-    }
-
-    /// Copies what falls into `buffer`, which holds the elements `from..to` of the whole; returns how many.
-    fn copy(&mut self, from: u64, to: u64, item: u64, buffer: &mut [u8]) -> Result<u64, ReadError> {
-        let mut copied = 0;
-        while !self.done && self.position + self.used < to {
-            let start = self.position + self.used;
-            let count = (self.run - self.used).min(to - start);
-            let at = ((start - from) * item) as usize;
-            let target = buffer.get_mut(at..at + (count * item) as usize).unwrap_or_default();
-            self.stream.fill(target)?;
-            copied += count;
-            self.used += count;
-            if self.used == self.run {
-                self.used = 0;
-                self.step();
-            }
-        }
-        Ok(copied)
-    }
-
-    fn step(&mut self) {
-        for axis in (0..self.index.len()).rev() {
-            self.index[axis] += 1;
-            self.position += self.strides[axis];
-            if self.index[axis] < self.outer[axis] {
-                return;
-            }
-            self.position -= self.strides[axis] * self.outer[axis];
-            self.index[axis] = 0;
-        }
-        self.done = true;
-    }
-}
-
-fn read_pieces(
-    dtype: &Dtype,
-    shape: &Shape,
-    big_endian: bool,
-    pieces: &[Piece],
-    progress: &Progress,
-    sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-) -> Result<(), ReadError> {
-    let item = u64::from(dtype.bits() / 8);
-    let elements = shape.elements();
-    if item == 0 {
-        return Err(ReadError::unsupported("pieces of a type without a fixed size"));
-    }
-    let per_chunk = limits::CHUNK_BYTES as u64 / item;
-    let mut runs: Vec<Runs<'_>> = pieces.iter().map(|piece| Runs::new(piece, shape.dims())).collect();
-    let mut from = 0;
-    while from < elements {
-        let to = elements.min(from + per_chunk);
-        let mut buffer = vec![0u8; ((to - from) * item) as usize];
-        let mut copied = 0;
-        for run in &mut runs {
-            copied += run.copy(from, to, item, &mut buffer)?;
-        }
-        if copied != to - from {
-            return Err(ReadError::malformed(
-                "a partitioned variable",
-                0,
-                "its pieces overlap or leave elements out",
-            ));
-        }
-        if big_endian {
-            for element in buffer.chunks_exact_mut(swap_unit(dtype) as usize) {
-                element.reverse();
-            }
-        }
-        progress.advance(buffer.len() as u64)?;
-        if sink(&buffer).is_break() {
-            return Ok(());
-        }
-        from = to;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -423,26 +255,6 @@ mod tests {
             ControlFlow::Continue(())
         })?;
         Ok(bytes)
-    }
-
-    fn piece(start: &[u64], length: &[u64], bytes: &[u8]) -> Piece {
-        Piece { start: start.into(), length: length.into(), source: ByteSource::from_vec(bytes.to_vec()) }
-    }
-
-    #[test]
-    fn pieces_in_two_dimensions_make_the_whole() {
-        let pieces = vec![
-            piece(&[0, 2], &[2, 1], &[2, 5]),
-            piece(&[2, 0], &[1, 3], &[6, 7, 8]),
-            piece(&[0, 0], &[2, 2], &[0, 1, 3, 4]),
-        ];
-        let shape = Shape::new([3, 3]);
-        let location =
-            Location::Pieces { dtype: Dtype::Uint8, shape: shape.clone(), big_endian: false, pieces };
-        assert_eq!(all(&location).expect("whole"), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
-        let missing = vec![piece(&[0, 0], &[2, 3], &[0; 6])];
-        let location = Location::Pieces { dtype: Dtype::Uint8, shape, big_endian: false, pieces: missing };
-        assert!(all(&location).is_err());
     }
 
     #[test]

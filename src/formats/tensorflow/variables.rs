@@ -479,6 +479,7 @@ fn layer_info(evidence: &Evidence<'_>, id: NodeId, path: String, segments: Vec<S
         class: class.map(str::to_owned),
         config: config.unwrap_or_default(),
         output_shape: evidence.saved.and_then(|graph| output_shape(graph, id)),
+        ..LayerInfo::default()
     }
 }
 

@@ -18,9 +18,21 @@ pub fn tensors(count: u64) -> String {
     format!("{} tensor{}", crate::text::count(count), if count == 1 { "" } else { "s" })
 }
 
+/// A statistic as tables show it.
+pub fn statistic_text(statistic: crate::state::Statistic, value: f64) -> String {
+    if statistic.is_count() { crate::text::short_count(value as u64) } else { crate::text::number(value) }
+}
+
 /// A small upper-case heading.
 pub fn section_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
     ui.label(RichText::new(text.to_uppercase()).font(theme::section()).color(theme.text_second))
+}
+
+/// A rounded button that opens a choice; lit while something is chosen.
+pub fn pill_ui(ui: &mut Ui, theme: &Theme, text: &str, lit: bool) -> Response {
+    let color = if lit { theme.text_strong } else { theme.text };
+    let fill = if lit { theme.selection } else { egui::Color32::TRANSPARENT };
+    ui.add(Button::new(RichText::new(text).color(color)).fill(fill).corner_radius(12))
 }
 
 /// A small word on a raised ground: dtype, shape, role.

@@ -14,8 +14,11 @@
 //! not read but kept as ranges of the source.
 
 mod graph;
+mod memo;
+mod opcodes;
+mod operands;
 mod vm;
 mod window;
 
 pub use graph::{Call, Content, Global, Graph, Node, NodeId};
-pub use vm::{Parsed, parse};
+pub use vm::{Follows, Parsed, parse, parse_interleaved};

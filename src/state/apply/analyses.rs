@@ -1,0 +1,109 @@
+//! What is computed from values: statistics of the selection, and the scan of a whole checkpoint.
+
+use super::Effect;
+use crate::jobs::{CheckpointId, JobError, JobOutcome, JobOutput, JobRequest, StatisticsKey, Subject};
+use crate::state::AppState;
+use crate::state::scan::{Scan, ScanStatus};
+use crate::state::tree::{self, Item};
+use crate::text;
+
+/// Statistics of a group are computed without asking up to this many bytes: a fraction of a second of reading.
+const AUTOMATIC_GROUP_BYTES: u64 = 256 << 20;
+
+/// A whole checkpoint is scanned without asking up to this many bytes: about a minute from a fast disk.
+const AUTOMATIC_SCAN_BYTES: u64 = 64 << 30;
+
+/// Rows that depend on a scan follow it while it runs up to this many tensors; beyond, when it ends.
+const TENSORS_FOLLOWED: usize = 20_000;
+
+/// What the statistics of the current selection are named; `None` where nothing is selected.
+pub fn statistics_key(state: &AppState) -> Option<StatisticsKey> {
+    let entry = state.session.current()?;
+    entry.checkpoint.value()?;
+    let subject = match entry.tree.selected()? {
+        Item::Tensor(id) => Subject::Tensor(id),
+        Item::Group(id) => Subject::Group(id),
+    };
+    Some(StatisticsKey { checkpoint: entry.id, subject })
+}
+
+/// Asks for the statistics of what is selected, where they are missing and cheap enough.
+pub(super) fn wanted_statistics(state: &mut AppState, even_if_large: bool) -> Vec<Effect> {
+    let Some(key) = statistics_key(state) else { return Vec::new() };
+    if state.statistics.touch(&key) {
+        return Vec::new();
+    }
+    if let (Subject::Group(node), Some(checkpoint)) =
+        (key.subject, state.session.current().and_then(|entry| entry.checkpoint.value()))
+        && !even_if_large
+        && checkpoint.layer_tree().node(node).bytes > AUTOMATIC_GROUP_BYTES
+    {
+        return Vec::new();
+    }
+    request_statistics(state, key)
+}
+
+pub(super) fn request_statistics(state: &mut AppState, key: StatisticsKey) -> Vec<Effect> {
+    let Some(checkpoint) =
+        state.session.entry(key.checkpoint).and_then(|entry| entry.checkpoint.value()).cloned()
+    else {
+        return Vec::new();
+    };
+    state.statistics.begin(key);
+    let item = match key.subject {
+        Subject::Tensor(id) => Item::Tensor(id),
+        Subject::Group(id) => Item::Group(id),
+    };
+    let label = text::escape(&tree::full_name(&checkpoint, item));
+    vec![Effect::Submit(JobRequest::Statistics { key, checkpoint, label })]
+}
+
+/// Starts the scan of a freshly opened checkpoint, unless its results are still known or it is turned off.
+pub(super) fn begin_scan(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
+    let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
+    let Some(checkpoint) = entry.checkpoint.value().cloned() else { return Vec::new() };
+    if let Some(kept) = entry.identity.and_then(|identity| state.kept_scans.get(identity)) {
+        entry.scan = kept;
+        entry.tree.scan_changed(&checkpoint, &entry.scan);
+        return Vec::new();
+    }
+    entry.scan = std::sync::Arc::default();
+    let small = checkpoint.totals().tensor_bytes <= AUTOMATIC_SCAN_BYTES;
+    if state.settings.scan_on_open && small { request_scan(state, id) } else { Vec::new() }
+}
+
+/// Starts a scan from the beginning.
+pub(super) fn request_scan(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
+    let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
+    let Some(checkpoint) = entry.checkpoint.value().cloned() else { return Vec::new() };
+    entry.scan = std::sync::Arc::new(Scan::begin(&checkpoint));
+    vec![Effect::Submit(JobRequest::Scan { id, checkpoint })]
+}
+
+/// Takes in a part or the end of a scan.
+pub(super) fn scan_reported(state: &mut AppState, id: CheckpointId, outcome: JobOutcome) {
+    let Some(entry) = state.session.entry_mut(id) else { return };
+    let Some(checkpoint) = entry.checkpoint.value().cloned() else { return };
+    let scan = std::sync::Arc::make_mut(&mut entry.scan);
+    let ended = !matches!(outcome, JobOutcome::Partial(_));
+    match outcome {
+        JobOutcome::Partial(JobOutput::Scanned(portion)) => scan.add(&checkpoint, portion),
+        JobOutcome::Finished(JobOutput::Scanned(portion)) => {
+            scan.add(&checkpoint, portion);
+            scan.status = ScanStatus::Done;
+        }
+        JobOutcome::Failed(error) => scan.status = ScanStatus::Failed(error),
+        JobOutcome::Cancelled => scan.status = ScanStatus::Stopped,
+        JobOutcome::Partial(_) | JobOutcome::Finished(_) => {
+            scan.status = ScanStatus::Failed(JobError::new("The wrong result came back.", None));
+        }
+    }
+    if ended || checkpoint.tensors().len() <= TENSORS_FOLLOWED {
+        entry.tree.scan_changed(&checkpoint, &entry.scan);
+    }
+    if entry.scan.status == ScanStatus::Done
+        && let Some(identity) = entry.identity
+    {
+        state.kept_scans.keep(identity, &entry.scan);
+    }
+}

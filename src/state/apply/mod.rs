@@ -1,0 +1,230 @@
+//! The only code that changes state. Does no I/O: what must happen outside is returned as [`Effect`]s.
+
+mod analyses;
+mod opening;
+
+use super::command::{Command, Page};
+use super::tree::{self, TreeChange};
+use super::{AppState, Dialogs, PathDialog};
+use crate::jobs::{CheckpointId, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest};
+use crate::model::Severity;
+
+pub use analyses::statistics_key;
+use analyses::{request_scan, request_statistics, scan_reported, wanted_statistics};
+use opening::{close, open_example, open_paths, opened, reload};
+
+/// Something that must happen outside the state.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Run a job.
+    Submit(JobRequest),
+    /// Stop a job.
+    Cancel(JobKey),
+    /// Stop all jobs of an opening.
+    CancelAllOf(CheckpointId),
+    /// Show the native dialog; for a folder when true.
+    PickNative {
+        /// Whether a folder is wanted.
+        folder: bool,
+    },
+    /// Put text into the clipboard.
+    CopyText(String),
+    /// Put the cursor into the filter.
+    FocusFilter,
+    /// Use the colours and the scale of the settings.
+    ApplyAppearance,
+    /// The files to watch changed.
+    WatchFiles,
+    /// End the program.
+    Quit,
+}
+
+/// Carries out a command.
+pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
+    match command {
+        Command::OpenFile => ask_for_path(state, false),
+        Command::OpenFolder => ask_for_path(state, true),
+        Command::OpenPaths(paths) => {
+            state.path_dialog = None;
+            open_paths(state, paths)
+        }
+        Command::OpenExample(index) => open_example(state, index),
+        Command::EditPath(text) => {
+            if let Some(dialog) = &mut state.path_dialog {
+                dialog.text = text;
+            }
+            Vec::new()
+        }
+        Command::ClosePathDialog => {
+            state.path_dialog = None;
+            Vec::new()
+        }
+        Command::Close(id) => close(state, id),
+        Command::CloseCurrent => {
+            state.session.current().map(|entry| entry.id).map_or_else(Vec::new, |id| close(state, id))
+        }
+        Command::Reload(id) => reload(state, id),
+        Command::ReloadCurrent => {
+            state.session.current().map(|entry| entry.id).map_or_else(Vec::new, |id| reload(state, id))
+        }
+        Command::Show(id) => {
+            state.session.show(id);
+            wanted_statistics(state, false)
+        }
+        Command::ShowPage(page) => {
+            state.page = page;
+            Vec::new()
+        }
+        Command::Tree(id, change) => change_tree(state, id, change),
+        Command::TreeCurrent(change) => state
+            .session
+            .current()
+            .map(|entry| entry.id)
+            .map_or_else(Vec::new, |id| change_tree(state, id, change)),
+        Command::Summarise(key) => request_statistics(state, key),
+        Command::Cancel(key) => vec![Effect::Cancel(key)],
+        Command::Copy { what, text } => {
+            state.notices.tell(Severity::Info, format!("Copied {what}"));
+            vec![Effect::CopyText(text)]
+        }
+        Command::CopySelectedName => {
+            let name = state.session.current().and_then(|entry| {
+                let checkpoint = entry.checkpoint.value()?;
+                Some(tree::full_name(checkpoint, entry.tree.selected()?))
+            });
+            name.map_or_else(Vec::new, |text| apply(Command::Copy { what: "name", text }, state))
+        }
+        Command::FocusFilter => {
+            state.page = Page::Explore;
+            vec![Effect::FocusFilter]
+        }
+        Command::SetTheme(theme) => {
+            state.settings.theme = theme;
+            vec![Effect::ApplyAppearance]
+        }
+        Command::ZoomIn => zoom(state, 0.1),
+        Command::ZoomOut => zoom(state, -0.1),
+        Command::ZoomReset => {
+            state.settings.zoom = 1.0;
+            vec![Effect::ApplyAppearance]
+        }
+        Command::SetHistogramBins(bins) => {
+            state.settings.histogram_bins = bins.clamp(2, 1024);
+            Vec::new()
+        }
+        Command::SetHistogramLog(log) => {
+            state.settings.histogram_log = log;
+            Vec::new()
+        }
+        Command::SetHistogramScale(scale) => {
+            state.settings.histogram_scale = scale;
+            Vec::new()
+        }
+        Command::SetHistogramClip(clip) => {
+            state.settings.histogram_clip = clip;
+            Vec::new()
+        }
+        Command::SetScanOnOpen(on) => {
+            state.settings.scan_on_open = on;
+            Vec::new()
+        }
+        Command::Scan(id) => request_scan(state, id),
+        Command::ShowStatistic(statistic, show) => {
+            let columns = &mut state.settings.statistics_columns;
+            columns.retain(|other| *other != statistic);
+            if show {
+                columns.push(statistic);
+                columns.sort_unstable();
+            }
+            Vec::new()
+        }
+        Command::SetColumnWidth(column, width) => {
+            state.settings.set_column_width(column, width);
+            Vec::new()
+        }
+        Command::ClearRecents => {
+            state.settings.recents.clear();
+            Vec::new()
+        }
+        Command::ShowAbout(show) => {
+            state.about_open = show;
+            Vec::new()
+        }
+        Command::DismissNotice => {
+            state.notices.dismiss();
+            Vec::new()
+        }
+        Command::Quit => vec![Effect::Quit],
+        Command::JobEnded(event) => job_ended(state, event),
+        Command::FileChanged(id) => {
+            if let Some(entry) = state.session.entry_mut(id) {
+                entry.changed_on_disk = true;
+                let message = format!("{} changed on disk; reload to see what it holds now", entry.name);
+                state.notices.tell(Severity::Warning, message);
+            }
+            Vec::new()
+        }
+        Command::DialogsChecked(native) => {
+            state.dialogs = if native { Dialogs::Native } else { Dialogs::Missing };
+            Vec::new()
+        }
+    }
+}
+
+fn ask_for_path(state: &mut AppState, folder: bool) -> Vec<Effect> {
+    if state.dialogs == Dialogs::Missing {
+        state.path_dialog = Some(PathDialog { folder, text: String::new() });
+        return Vec::new();
+    }
+    vec![Effect::PickNative { folder }]
+}
+
+fn change_tree(state: &mut AppState, id: CheckpointId, change: TreeChange) -> Vec<Effect> {
+    let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
+    let Some(checkpoint) = entry.checkpoint.value().cloned() else { return Vec::new() };
+    let before = entry.tree.selected();
+    entry.tree.change(&checkpoint, &entry.scan, change);
+    if entry.tree.selected() == before { Vec::new() } else { wanted_statistics(state, false) }
+}
+
+fn zoom(state: &mut AppState, by: f32) -> Vec<Effect> {
+    // Rounded, so that in and out again gives the same number.
+    state.settings.zoom = ((state.settings.zoom + by) * 10.0).round().clamp(5.0, 30.0) / 10.0;
+    vec![Effect::ApplyAppearance]
+}
+
+fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
+    match (event.key, event.outcome) {
+        (JobKey::Open(id), JobOutcome::Finished(JobOutput::Opened(checkpoint, identity))) => {
+            opened(state, id, &checkpoint, identity)
+        }
+        (JobKey::Scan(id), outcome) => {
+            scan_reported(state, id, outcome);
+            Vec::new()
+        }
+        (JobKey::Open(id), JobOutcome::Failed(error)) => {
+            if let Some(entry) = state.session.entry_mut(id) {
+                entry.checkpoint.fail(error);
+                state.notices.tell(Severity::Error, format!("Failed to open {}", entry.name));
+            }
+            Vec::new()
+        }
+        (JobKey::Open(id), JobOutcome::Cancelled) => {
+            if let Some(entry) = state.session.entry_mut(id) {
+                entry.checkpoint.cancel();
+                if entry.checkpoint.value().is_none() {
+                    state.session.remove(id);
+                }
+            }
+            Vec::new()
+        }
+        (JobKey::Statistics(key), outcome) => {
+            // A closed or reloaded checkpoint's results have no home.
+            if state.session.entry(key.checkpoint).is_some() {
+                state.statistics.end(key, outcome);
+            }
+            Vec::new()
+        }
+        (JobKey::Open(_), JobOutcome::Finished(_) | JobOutcome::Partial(_)) => Vec::new(),
+    }
+}

@@ -1,0 +1,83 @@
+//! Opening, closing and reloading checkpoints.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Effect;
+use super::analyses::{begin_scan, wanted_statistics};
+use crate::jobs::{CheckpointId, EXAMPLES, FileIdentity, JobRequest, Loadable};
+use crate::model::Checkpoint;
+use crate::state::tree::TreeState;
+use crate::state::{AppState, about};
+
+pub(super) fn open_paths(state: &mut AppState, paths: Vec<PathBuf>) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for path in paths {
+        if let Some(entry) = state.session.find(&path) {
+            let (id, failed) = (entry.id, matches!(entry.checkpoint, Loadable::Failed { .. }));
+            state.session.show(id);
+            if failed {
+                effects.extend(reload(state, id));
+            }
+            continue;
+        }
+        let id = state.session.add(path.clone(), None);
+        effects.push(Effect::Submit(JobRequest::Open { id, path }));
+    }
+    effects
+}
+
+pub(super) fn open_example(state: &mut AppState, index: usize) -> Vec<Effect> {
+    let Some(example) = EXAMPLES.get(index) else { return Vec::new() };
+    if let Some(entry) = state.session.entries.iter().find(|entry| entry.example == Some(index)) {
+        let id = entry.id;
+        state.session.show(id);
+        return Vec::new();
+    }
+    let id = state.session.add(PathBuf::from(example.name), Some(index));
+    vec![Effect::Submit(JobRequest::OpenExample { id, example: *example })]
+}
+
+pub(super) fn close(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
+    state.session.remove(id);
+    state.statistics.forget(id);
+    let mut effects = vec![Effect::CancelAllOf(id), Effect::WatchFiles];
+    effects.extend(wanted_statistics(state, false));
+    effects
+}
+
+pub(super) fn reload(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
+    let Some(new) = state.session.renew(id) else { return Vec::new() };
+    state.statistics.forget(id);
+    let Some(entry) = state.session.entry_mut(new) else { return Vec::new() };
+    entry.checkpoint.begin();
+    entry.changed_on_disk = false;
+    let request = match entry.example.and_then(|index| EXAMPLES.get(index)) {
+        Some(example) => JobRequest::OpenExample { id: new, example: *example },
+        None => JobRequest::Open { id: new, path: entry.path.clone() },
+    };
+    vec![Effect::CancelAllOf(id), Effect::Submit(request)]
+}
+
+pub(super) fn opened(
+    state: &mut AppState,
+    id: CheckpointId,
+    checkpoint: &Arc<Checkpoint>,
+    identity: FileIdentity,
+) -> Vec<Effect> {
+    let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
+    entry.tree = match entry.checkpoint.value() {
+        Some(before) => entry.tree.carry_over(before, checkpoint),
+        None => TreeState::new(checkpoint),
+    };
+    entry.checkpoint = Loadable::Ready(checkpoint.clone());
+    entry.identity = identity;
+    if entry.example.is_none() {
+        let path = entry.path.clone();
+        state.settings.remember(&path, about(checkpoint));
+    }
+    let mut effects = vec![Effect::WatchFiles];
+    effects.extend(begin_scan(state, id));
+    effects.extend(wanted_statistics(state, false));
+    effects
+}

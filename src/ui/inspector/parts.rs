@@ -1,0 +1,133 @@
+//! Pieces of the inspector that two of its subjects use.
+
+use egui::{Align2, Label, Rect, RichText, Role, ScrollArea, Sense, Ui, Vec2, WidgetInfo};
+
+use crate::model::Checkpoint;
+use crate::state::tree::{Item, TreeChange};
+use crate::state::{Command, OpenCheckpoint};
+use crate::text;
+use crate::ui::widgets::{bar, clipped_text, section_ui};
+use crate::ui::{ViewContext, theme};
+
+/// Problems listed before the rest becomes a number.
+pub(super) const PROBLEMS_SHOWN: usize = 50;
+
+/// A label over a number, with the exact value on hover.
+pub(super) struct Cell {
+    pub label: &'static str,
+    pub value: String,
+    pub exact: String,
+    pub alarming: bool,
+}
+
+/// The name at the head.
+pub(super) fn name_ui(ui: &mut Ui, ctx: &ViewContext<'_>, name: &str) {
+    let text = RichText::new(text::escape(name)).font(theme::mono_head()).color(ctx.theme.text_strong);
+    ui.add(Label::new(text).wrap().selectable(true));
+}
+
+/// The title of a card.
+pub(super) fn title_ui(ui: &mut Ui, ctx: &ViewContext<'_>, text: &str) {
+    ui.label(RichText::new(text).font(theme::title(13.0)).color(ctx.theme.text_strong));
+}
+
+/// Cells of a label over a number, as many in a line as fit.
+pub(super) fn grid_ui(ui: &mut Ui, ctx: &ViewContext<'_>, cells: &[Cell], least: f32) {
+    let width = ui.available_width();
+    let columns = ((width / least).floor() as usize).clamp(2, 6);
+    let columns = if columns == 5 { 4 } else { columns }; // twelve cells in full lines
+    let cell_width = width / columns as f32;
+    for line in cells.chunks(columns) {
+        let (whole, _) = ui.allocate_exact_size(Vec2::new(width, 36.0), Sense::hover());
+        for (index, cell) in line.iter().enumerate() {
+            let rect = Rect::from_min_size(
+                whole.min + Vec2::new(index as f32 * cell_width, 0.0),
+                Vec2::new(cell_width - 6.0, 36.0),
+            );
+            let response = ui.interact(rect, ui.scope_id().with(("cell", cell.label)), Sense::hover());
+            response.widget_info(|| {
+                WidgetInfo::labeled(Role::Label, true, format!("{}: {}", cell.label, cell.value))
+            });
+            let top = rect.split_top_bottom_at_y(rect.top() + 16.0);
+            clipped_text(ui, top.0, Align2::LEFT_CENTER, cell.label, theme::label(), ctx.theme.text_second);
+            let color = if cell.alarming { ctx.theme.error } else { ctx.theme.text_strong };
+            clipped_text(ui, top.1, Align2::LEFT_CENTER, &cell.value, theme::mono(), color);
+            response.on_hover_text(&cell.exact);
+        }
+    }
+}
+
+/// A name, something dim about it, a bar and a number, in one line.
+pub(super) fn bar_line_ui(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    name: &str,
+    detail: &str,
+    number: &str,
+    fraction: f32,
+    command: Option<Command>,
+) {
+    let theme = ctx.theme;
+    let sense = if command.is_some() { Sense::click() } else { Sense::hover() };
+    let (rect, response) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 20.0), sense);
+    let role = if command.is_some() { Role::Button } else { Role::Label };
+    response.widget_info(|| WidgetInfo::labeled(role, true, format!("{name}: {number}")));
+    if command.is_some() && (response.hovered() || response.has_focus()) {
+        ui.painter().rect_filled(rect.expand2(Vec2::new(4.0, 1.0)), 4, theme.raised);
+    }
+    let number_width = 92.0;
+    let bar_width = (rect.width() * 0.28).clamp(40.0, 180.0);
+    let text_rect = Rect::from_min_max(rect.min, rect.max - Vec2::new(number_width + bar_width + 16.0, 0.0));
+    let used = clipped_text(ui, text_rect, Align2::LEFT_CENTER, name, theme::body(), theme.text);
+    let rest = Rect::from_min_max(text_rect.min + Vec2::new(used + 8.0, 0.0), text_rect.max);
+    clipped_text(ui, rest, Align2::LEFT_CENTER, &text::escape(detail), theme::label(), theme.text_second);
+    let middle = Rect::from_min_size(
+        egui::pos2(text_rect.right() + 8.0, rect.center().y - 2.5),
+        Vec2::new(bar_width, 5.0),
+    );
+    bar(ui, middle, fraction, theme.track, theme.accent);
+    clipped_text(ui, rect, Align2::RIGHT_CENTER, number, theme::body(), theme.text);
+    if let Some(command) = command
+        && response.clicked()
+    {
+        ctx.commands.send(command);
+    }
+}
+
+/// The list of findings; one on a tensor leads to it.
+pub fn problems_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, checkpoint: &Checkpoint) {
+    let problems = checkpoint.problems();
+    section_ui(ui, ctx.theme, &format!("Problems ({})", text::count(problems.len() as u64)));
+    ScrollArea::vertical().id_salt("problems").max_height(260.0).auto_shrink([false, true]).show(ui, |ui| {
+        for problem in problems.iter().take(PROBLEMS_SHOWN) {
+            let response = problem_ui(ui, ctx, problem);
+            if let Some(id) = problem.tensor.filter(|id| id.index() < checkpoint.tensors().len()) {
+                let name = text::escape(&checkpoint.tensor(id).name);
+                if response.interact(Sense::click()).on_hover_text(format!("Show {name}")).clicked() {
+                    ctx.commands.send(Command::ShowPage(crate::state::Page::Explore));
+                    ctx.commands.send(Command::Tree(entry.id, TreeChange::Select(Some(Item::Tensor(id)))));
+                }
+            }
+        }
+        if problems.len() > PROBLEMS_SHOWN {
+            let rest = format!("and {} more", text::count((problems.len() - PROBLEMS_SHOWN) as u64));
+            ui.label(RichText::new(rest).color(ctx.theme.text_second));
+        }
+    });
+}
+
+/// One finding.
+pub(super) fn problem_ui(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    problem: &crate::model::Problem,
+) -> egui::Response {
+    ui.horizontal_top(|ui| {
+        let (dot, _) = ui.allocate_exact_size(Vec2::new(8.0, 18.0), Sense::hover());
+        ui.painter().circle_filled(dot.center(), 3.5, ctx.theme.severity(problem.severity));
+        let place = problem.offset.map(|offset| format!(" (at byte {})", text::count(offset)));
+        let text = text::escape(&problem.message) + place.as_deref().unwrap_or_default();
+        ui.add(Label::new(text).wrap())
+    })
+    .inner
+}

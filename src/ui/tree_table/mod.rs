@@ -1,0 +1,178 @@
+//! The tree table: one line per layer and tensor. Draws only visible rows; the rows themselves are made in state.
+
+mod columns;
+mod filter_bar;
+mod header;
+mod line;
+
+use egui::{
+    Align2, EventFilter, Frame, Id, Key, Margin, Modifiers, Panel, Role, ScrollArea, Sense, Ui, Vec2,
+    WidgetInfo,
+};
+
+use super::{ViewContext, theme};
+use crate::model::Checkpoint;
+use crate::state::tree::{self, Item, TreeChange};
+use crate::state::{Command, OpenCheckpoint, ScanStatus, TreeState};
+use crate::text;
+use columns::Columns;
+use line::Line;
+
+/// The filter's identity, so that a key can put the cursor there.
+pub fn filter_id() -> Id {
+    Id::unique("tensor_filter")
+}
+
+/// The table of the shown checkpoint.
+#[derive(Default)]
+pub struct TreeTable {
+    /// The last wish to scroll that was granted, of which opening.
+    scrolled: Option<(crate::jobs::CheckpointId, u64)>,
+    offset: f32,
+    height: f32,
+}
+
+impl TreeTable {
+    /// Draws filter, header, rows and footer.
+    pub fn ui(
+        &mut self,
+        ui: &mut Ui,
+        ctx: &ViewContext<'_>,
+        entry: &OpenCheckpoint,
+        checkpoint: &Checkpoint,
+    ) {
+        Panel::top("tree_filter")
+            .exact_size(theme::TOOL_BAR_HEIGHT)
+            .resizable(false)
+            .frame(Frame::new().inner_margin(Margin::symmetric(10, 0)))
+            .show(ui, |ui| filter_bar::filter_bar_ui(ui, ctx, entry));
+        Panel::bottom("tree_footer")
+            .exact_size(32.0)
+            .resizable(false)
+            .frame(Frame::new().inner_margin(Margin::symmetric(12, 0)))
+            .show(ui, |ui| footer_ui(ui, ctx, entry, checkpoint));
+        let columns =
+            Columns::new(ui.available_width(), !checkpoint.layers().is_empty(), &ctx.state.settings);
+        ui.spacing_mut().item_spacing.y = 0.0;
+        header::header_ui(ui, ctx, entry, &columns);
+        self.rows_ui(ui, ctx, entry, checkpoint, &columns);
+    }
+
+    fn rows_ui(
+        &mut self,
+        ui: &mut Ui,
+        ctx: &ViewContext<'_>,
+        entry: &OpenCheckpoint,
+        checkpoint: &Checkpoint,
+        columns: &Columns,
+    ) {
+        let rows = entry.tree.rows();
+        let whole = ui.available_rect_before_wrap();
+        let id = Id::unique(("tree_rows", entry.id));
+        let table = ui.interact(whole, id, Sense::click());
+        table.widget_info(|| WidgetInfo::labeled(Role::Tree, true, "Tensors"));
+        if table.clicked() {
+            ctx.commands.send(Command::Tree(entry.id, TreeChange::Select(None)));
+        }
+        keys(ui, ctx, entry, id, (self.height / theme::ROW_HEIGHT) as i64 - 1);
+        if rows.is_empty() {
+            let message = if entry.tree.matching().is_some() {
+                "No tensor passes the filter"
+            } else {
+                "This file holds no tensors"
+            };
+            let at = whole.center_top() + Vec2::new(0.0, 48.0);
+            ui.painter().text(at, Align2::CENTER_CENTER, message, theme::body(), ctx.theme.text_second);
+            return;
+        }
+        let mut area = ScrollArea::vertical().id_salt(("tree_scroll", entry.id)).auto_shrink(false);
+        if let Some((serial, row)) = entry.tree.scroll_to()
+            && self.scrolled != Some((entry.id, serial))
+        {
+            self.scrolled = Some((entry.id, serial));
+            let top = row as f32 * theme::ROW_HEIGHT;
+            if top < self.offset {
+                area = area.vertical_scroll_offset(top);
+            } else if top + theme::ROW_HEIGHT > self.offset + self.height {
+                area = area.vertical_scroll_offset(top + theme::ROW_HEIGHT - self.height);
+            }
+        }
+        ui.spacing_mut().item_spacing.y = 0.0;
+        let largest = tree::bytes(checkpoint, Item::Group(checkpoint.layer_tree().root())).max(1);
+        let output = area.show_rows(ui, theme::ROW_HEIGHT, rows.len(), |ui, range| {
+            for index in range {
+                if let Some(row) = rows.get(index) {
+                    let size = Vec2::new(ui.available_width(), theme::ROW_HEIGHT);
+                    let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
+                    let line = Line { ctx, entry, checkpoint, columns, largest, table: id };
+                    line.ui(ui, rect, index, *row);
+                }
+            }
+        });
+        self.offset = output.state.clamped_offset().y;
+        self.height = output.inner_rect.height();
+        if ui.memory(|memory| memory.has_focus(id)) {
+            let stroke = egui::Stroke::new(1.0, ctx.theme.accent.gamma_multiply(0.7));
+            ui.painter().rect_stroke(whole.shrink(0.5), 0, stroke, egui::StrokeKind::Inside);
+        }
+    }
+}
+
+fn footer_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, checkpoint: &Checkpoint) {
+    let state: &TreeState = &entry.tree;
+    let totals = checkpoint.totals();
+    let mut parts = Vec::new();
+    match totals.parameters {
+        Some(parameters) => parts.push(format!("{} parameters", text::count(parameters))),
+        None => parts.push(format!("{} elements", text::count(totals.elements))),
+    }
+    parts.push(format!("{} tensors", text::count(totals.tensors)));
+    parts.push(text::bytes(totals.stored_bytes));
+    for (count, what) in [(totals.buffers, "in buffers"), (totals.optimizer, "in optimizer state")] {
+        if count > 0 {
+            parts.push(format!("{} {what}", text::short_count(count)));
+        }
+    }
+    if let Some(matching) = state.matching() {
+        parts.insert(0, format!("{} match the filter", text::count(matching as u64)));
+    }
+    if entry.scan.status == ScanStatus::Running && !ctx.state.settings.statistics_columns.is_empty() {
+        let done = text::count(entry.scan.done() as u64);
+        parts.insert(0, format!("{done} of {} tensors scanned", text::count(totals.tensors)));
+    }
+    ui.horizontal_centered(|ui| {
+        let text = egui::RichText::new(parts.join(" · ")).color(ctx.theme.text_second);
+        ui.add(egui::Label::new(text).truncate());
+    });
+}
+
+/// Keys that walk the table: while it has the focus, or nothing has.
+fn keys(ui: &Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, id: Id, page: i64) {
+    let focused = ui.memory(egui::Memory::focused);
+    if focused.is_some_and(|focused| focused != id) || egui::Popup::is_any_open(ui.ctx()) {
+        return;
+    }
+    if focused == Some(id) {
+        let filter = EventFilter { vertical_arrows: true, horizontal_arrows: true, ..EventFilter::default() };
+        ui.memory_mut(|memory| memory.set_focus_lock_filter(id, filter));
+    }
+    for (key, change) in [
+        (Key::ArrowDown, TreeChange::Move(1)),
+        (Key::ArrowUp, TreeChange::Move(-1)),
+        (Key::PageDown, TreeChange::Move(page.max(1))),
+        (Key::PageUp, TreeChange::Move(-page.max(1))),
+        (Key::Home, TreeChange::Move(i64::MIN / 2)),
+        (Key::End, TreeChange::Move(i64::MAX / 2)),
+        (Key::ArrowRight, TreeChange::Expand),
+        (Key::ArrowLeft, TreeChange::Collapse),
+    ] {
+        if ui.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {
+            ctx.commands.send(Command::Tree(entry.id, change));
+        }
+    }
+    if let Some(Item::Group(group)) = entry.tree.selected()
+        && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Enter))
+    {
+        ctx.commands.send(Command::Tree(entry.id, TreeChange::Toggle(group)));
+    }
+}
