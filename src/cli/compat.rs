@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{Exit, Failure, open};
-use crate::analysis::compatibility::{Compatibility, LoadReport};
+use crate::analysis::compatibility::{Compatibility, ConfigurationReport, LoadReport};
 use crate::model::{Checkpoint, TensorId};
 use crate::text;
 
@@ -32,7 +32,7 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failu
     } else {
         answer.text(out)?;
     }
-    Ok(if found.report.loads() { Exit::Done } else { Exit::Differs })
+    Ok(if found.loads() { Exit::Done } else { Exit::Differs })
 }
 
 /// Names of one list that the text output shows; `--json` shows all.
@@ -53,6 +53,65 @@ impl Answer<'_> {
     fn checkpoint_key(&self, id: TensorId) -> &str {
         let name = &self.checkpoint.tensor(id).name;
         name.strip_prefix(&self.found.checkpoint_prefix).unwrap_or(name)
+    }
+
+    /// Layers of the model by their paths.
+    fn layers(&self, indices: &[usize]) -> Vec<String> {
+        let name = |&index: &usize| self.model.layers().get(index).map(|layer| layer.path.clone());
+        indices.iter().filter_map(name).collect()
+    }
+
+    fn configuration_json(&self, found: &ConfigurationReport) -> serde_json::Value {
+        let sizes: Vec<_> = found
+            .other_size
+            .iter()
+            .map(|&(index, elements)| {
+                let wanted = self.model.layers().get(index).and_then(|layer| layer.configured);
+                let model = wanted.map(|count| count.parameters);
+                json!({ "layer": self.layers(&[index]).pop(), "checkpoint": elements, "model": model })
+            })
+            .collect();
+        json!({
+            "layers": found.layers,
+            "matched": found.matched.len(),
+            "by_order": found.by_order,
+            "missing": self.layers(&found.missing),
+            "other_size": sizes,
+            "not_known": self.layers(&found.not_known),
+            "unexpected": found.unexpected.iter().map(|&id| self.checkpoint_key(id)).collect::<Vec<_>>(),
+        })
+    }
+
+    fn configuration_text(&self, found: &ConfigurationReport, out: &mut impl Write) -> Result<(), Failure> {
+        let verdict = if found.loads() { "would load" } else { "would not load" };
+        writeln!(out, "{}", text::escape(&self.checkpoint.path().to_string_lossy()))?;
+        writeln!(
+            out,
+            "{verdict} into the model that {} describes:",
+            text::escape(&self.model.path().to_string_lossy())
+        )?;
+        let by = if found.by_order { " by their order" } else { "" };
+        let (matched, all) = (text::count(found.matched.len() as u64), text::count(found.layers as u64));
+        writeln!(out, "{matched} of {all} layers with weights match{by}, in the number of their elements.")?;
+        list(out, "Layers without weights in the checkpoint", self.layers(&found.missing).into_iter())?;
+        let sizes = found.other_size.iter().map(|&(index, elements)| {
+            let wanted = self
+                .model
+                .layers()
+                .get(index)
+                .and_then(|layer| layer.configured)
+                .map_or(0, |count| count.parameters);
+            let layer = self.layers(&[index]).pop().unwrap_or_default();
+            format!("{layer}  checkpoint {} elements, model {}", text::count(elements), text::count(wanted))
+        });
+        list(out, "Layers of another size", sizes)?;
+        list(
+            out,
+            "Layers whose weights the configuration does not determine",
+            self.layers(&found.not_known).into_iter(),
+        )?;
+        let unexpected = found.unexpected.iter().map(|&id| self.checkpoint_key(id).to_owned());
+        list(out, "Unexpected in the checkpoint", unexpected)
     }
 
     fn json(&self) -> serde_json::Value {
@@ -91,7 +150,8 @@ impl Answer<'_> {
             "loader": loader,
             "checkpoint_state": prefix(&self.found.checkpoint_prefix),
             "model_state": prefix(&self.found.model_prefix),
-            "summary": summary(report),
+            "summary": self.summary(),
+            "configuration": self.found.configuration.as_ref().map(|found| self.configuration_json(found)),
             "missing": model_keys(&report.missing),
             "unexpected": checkpoint_keys(&report.unexpected),
             "shape_mismatches": shapes,
@@ -102,7 +162,23 @@ impl Answer<'_> {
         })
     }
 
+    fn summary(&self) -> serde_json::Value {
+        let mut summary = summary(&self.found.report);
+        if let Some(found) = &self.found.configuration {
+            let share =
+                if found.elements == 0 { 0.0 } else { found.elements_filled as f64 / found.elements as f64 };
+            summary["compatible"] = found.loads().into();
+            summary["elements_filled"] = found.elements_filled.into();
+            summary["elements"] = found.elements.into();
+            summary["share"] = share.into();
+        }
+        summary
+    }
+
     fn text(&self, out: &mut impl Write) -> Result<(), Failure> {
+        if let Some(found) = &self.found.configuration {
+            return self.configuration_text(found, out);
+        }
         let Compatibility { loader, report, fix, .. } = self.found;
         let verdict = if report.loads() { "would load" } else { "would not load" };
         writeln!(out, "{}", text::escape(&self.checkpoint.path().to_string_lossy()))?;

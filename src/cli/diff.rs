@@ -144,9 +144,10 @@ impl Text<'_> {
         .filter(|(count, _)| *count > 0)
         .map(|(count, label)| format!("{} {label}", text::count(count)))
         .collect();
-        match parts.is_empty() {
-            true => "No tensors on either side".to_owned(),
-            false => format!("Tensors: {}", parts.join(", ")),
+        if parts.is_empty() {
+            "No tensors on either side".to_owned()
+        } else {
+            format!("Tensors: {}", parts.join(", "))
         }
     }
 

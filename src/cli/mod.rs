@@ -78,10 +78,10 @@ pub enum Command {
     Summary(summary::Options),
     /// Print what differs between two checkpoints; exit status 1 when a tensor does
     Diff(diff::Options),
-    /// Check the values of a checkpoint: NaN, infinities, dead rows, and what else looks wrong
-    Scan(scan::Options),
     /// Print whether a checkpoint would load into a model; exit status 1 when not
     Compat(compat::Options),
+    /// Check the values of a checkpoint: NaN, infinities, dead rows, and what else looks wrong
+    Scan(scan::Options),
 }
 
 /// Reads the arguments, the program's name first. Errors, `--help` and `--version` are printed here.
@@ -121,8 +121,8 @@ pub fn run(command: &Command) -> Exit {
         Command::Inspect(options) => inspect::run(options, &mut out),
         Command::Summary(options) => summary::run(options, &mut out),
         Command::Diff(options) => diff::run(options, &mut out),
-        Command::Scan(options) => scan::run(options, &mut out),
         Command::Compat(options) => compat::run(options, &mut out),
+        Command::Scan(options) => scan::run(options, &mut out),
     };
     let result = result.and_then(|exit| Ok(out.flush().map(|()| exit)?));
     match result {

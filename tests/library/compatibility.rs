@@ -97,3 +97,31 @@ fn keras_weights_load_into_the_model_that_they_were_saved_from() {
         assert!(found.report.loads(), "{weights}: {:?}", found.report);
     }
 }
+
+/// The configuration of a model as a file of its own, as `to_json()` writes it.
+fn configuration_of(fixture_name: &str) -> (tempfile::TempDir, Checkpoint) {
+    let model = fixture(fixture_name).open();
+    let config = model.metadata().get("model_config").unwrap().to_json(&|_| String::new());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.json");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let checkpoint = open(&path).unwrap();
+    (folder, checkpoint)
+}
+
+#[test]
+fn weights_are_held_against_the_layers_of_a_keras_configuration() {
+    let (_folder, model) = configuration_of("keras/keras2_model");
+    for weights in ["keras/keras2_model", "keras/keras2_legacy_weights", "keras/keras2_weights"] {
+        let found = Compatibility::of(&fixture(weights).open(), &model);
+        let report = found.configuration.as_ref().unwrap();
+        assert!(found.loads(), "{weights}: {report:?}");
+        assert_eq!(
+            (report.layers, report.matched.len(), report.elements),
+            (4, 4, report.elements_filled),
+            "{weights}"
+        );
+    }
+    let other = Compatibility::of(&open_case("net.pt"), &model);
+    assert!(!other.loads());
+}

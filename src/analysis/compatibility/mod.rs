@@ -3,12 +3,14 @@
 //! Works on the two catalogues; no values are read. What counts is what the framework itself would say:
 //! `Module.load_state_dict(strict=True)` of PyTorch, or `Model.load_weights` of Keras.
 
+mod configuration;
 mod state_dict;
 
 use std::collections::{HashMap, HashSet};
 
 use super::pairing::detect::{WRAPPERS, best_prefixes};
 use crate::model::{Checkpoint, RenameRule, TensorId};
+pub use configuration::ConfigurationReport;
 use state_dict::StateDict;
 
 /// Whose rules decide.
@@ -89,9 +91,16 @@ pub struct Compatibility {
     pub report: LoadReport,
     /// Present where renaming would fill more of the model.
     pub fix: Option<Fix>,
+    /// In place of `report` where the model is a configuration without tensors.
+    pub configuration: Option<ConfigurationReport>,
 }
 
 impl Compatibility {
+    /// Whether the load would succeed.
+    pub fn loads(&self) -> bool {
+        self.configuration.as_ref().map_or_else(|| self.report.loads(), ConfigurationReport::loads)
+    }
+
     /// Compares the catalogues.
     pub fn of(checkpoint: &Checkpoint, model: &Checkpoint) -> Self {
         let is_keras = model.format().starts_with("keras");
@@ -116,7 +125,8 @@ impl Compatibility {
             let (source, target) = (from.first().unwrap_or(&empty), into.first().unwrap_or(&empty));
             let report = load(checkpoint, source, model, target, loader, pickled, &[]);
             let (checkpoint_prefix, model_prefix) = (source.prefix.clone(), target.prefix.clone());
-            return Self { loader, checkpoint_prefix, model_prefix, report, fix: None };
+            let configuration = ConfigurationReport::of(checkpoint, model);
+            return Self { loader, checkpoint_prefix, model_prefix, report, fix: None, configuration };
         };
         let judge = |rules: &[RenameRule]| load(checkpoint, source, model, target, loader, pickled, rules);
         let fix =
@@ -127,6 +137,7 @@ impl Compatibility {
             model_prefix: target.prefix.clone(),
             report,
             fix,
+            configuration: None,
         }
     }
 

@@ -53,7 +53,8 @@ pub(super) fn block_bytes(dtype: &Dtype) -> Option<usize> {
 }
 
 fn fits_single(dtype: &Dtype) -> bool {
-    let small_float = dtype.is_float() && !dtype.is_complex() && dtype.bits() <= 32;
+    // Blocks of quantised values (0 bits per element) stand for products that `f32` may round.
+    let small_float = dtype.is_float() && !dtype.is_complex() && (1..=32).contains(&dtype.bits());
     small_float || (is_integer(dtype) && dtype.bits() <= 16)
 }
 
@@ -145,10 +146,10 @@ impl Decoder {
         out.clear();
         match self.dtype {
             Dtype::Int64 => {
-                out.extend(bytes.as_chunks::<8>().0.iter().map(|&b| i128::from(i64::from_le_bytes(b))))
+                out.extend(bytes.as_chunks::<8>().0.iter().map(|&b| i128::from(i64::from_le_bytes(b))));
             }
             Dtype::Uint64 => {
-                out.extend(bytes.as_chunks::<8>().0.iter().map(|&b| i128::from(u64::from_le_bytes(b))))
+                out.extend(bytes.as_chunks::<8>().0.iter().map(|&b| i128::from(u64::from_le_bytes(b))));
             }
             _ => {
                 let mut values = Vec::with_capacity(bytes.len());

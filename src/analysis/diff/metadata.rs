@@ -46,10 +46,10 @@ impl Walk {
 
     /// Layers that only one side describes say nothing: many formats describe none.
     fn layers(&mut self, left: &[LayerInfo], right: &[LayerInfo]) {
-        // Objects side by side in one file can each have a layer of that path: the first goes with the first.
+        // Some files have several layers under one path: the first with the first.
         let mut by_path: HashMap<&str, VecDeque<&LayerInfo>> = HashMap::new();
         for layer in right {
-            by_path.entry(&layer.path).or_default().push_back(layer);
+            by_path.entry(layer.path.as_str()).or_default().push_back(layer);
         }
         for a in left {
             let Some(b) = by_path.get_mut(a.path.as_str()).and_then(VecDeque::pop_front) else { continue };

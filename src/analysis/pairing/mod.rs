@@ -7,7 +7,7 @@ pub(super) mod detect;
 mod frameworks;
 mod guess;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::model::{Checkpoint, RenameRule, Shape, TensorId, TensorInfo};
 
@@ -149,10 +149,13 @@ impl Pairing {
         pairing
     }
 
-    /// Tensors without a partner that hold the same bytes; of several, the first with the first.
+    /// Tensors without a partner that hold the same bytes; each may stand in one pair only.
     pub fn add_by_content(&mut self, same: &[(TensorId, TensorId)]) {
+        let mut open_left: HashSet<TensorId> = self.only_left.iter().copied().collect();
+        let mut open_right: HashSet<TensorId> = self.only_right.iter().copied().collect();
         for &(left, right) in same {
-            if self.only_left.contains(&left) && self.only_right.contains(&right) {
+            if open_left.contains(&left) && open_right.remove(&right) {
+                open_left.remove(&left);
                 self.pairs.push(Pair::new(left, right, MatchedBy::Content));
             }
         }
@@ -197,7 +200,7 @@ impl Pairing {
         left_key: impl Fn(&TensorInfo) -> Option<K>,
         right_key: impl Fn(&TensorInfo) -> Option<K>,
     ) -> usize {
-        let mut keys: HashMap<K, std::collections::VecDeque<TensorId>> = HashMap::new();
+        let mut keys: HashMap<K, VecDeque<TensorId>> = HashMap::new();
         for &id in &self.only_right {
             if let Some(key) = right_key(right.tensor(id)) {
                 keys.entry(key).or_default().push_back(id);
@@ -216,9 +219,9 @@ impl Pairing {
 
     /// Takes the tensors that have a partner out of the lists of those without.
     fn remove_paired(&mut self) {
-        let paired: std::collections::HashSet<TensorId> = self.pairs.iter().map(|pair| pair.left).collect();
+        let paired: HashSet<TensorId> = self.pairs.iter().map(|pair| pair.left).collect();
         self.only_left.retain(|id| !paired.contains(id));
-        let paired: std::collections::HashSet<TensorId> = self.pairs.iter().map(|pair| pair.right).collect();
+        let paired: HashSet<TensorId> = self.pairs.iter().map(|pair| pair.right).collect();
         self.only_right.retain(|id| !paired.contains(id));
     }
 

@@ -218,7 +218,7 @@ fn pair_row(report: &Report<'_>, pair: &PairDiff, out: &mut dyn Write) -> io::Re
     let mut name = format!("<code>{}</code>", escape(&left.name));
     if left.name != right.name {
         let guess = if pair.pair.by == MatchedBy::Shape { " (a guess by shape)" } else { "" };
-        name.push_str(&format!("<br>→ <code>{}</code>{guess}", escape(&right.name)));
+        name.extend(["<br>→ <code>", escape(&right.name).as_str(), "</code>", guess]);
     }
     let mut words: Vec<&str> = Vec::new();
     match pair.status {
@@ -242,7 +242,8 @@ fn pair_row(report: &Report<'_>, pair: &PairDiff, out: &mut dyn Write) -> io::Re
         ],
         None => Default::default(),
     };
-    let numbers: String = cells.iter().map(|cell| format!("<td class=\"n\">{cell}</td>")).collect();
+    let numbers: String =
+        cells.iter().flat_map(|cell| ["<td class=\"n\">", cell.as_str(), "</td>"]).collect();
     let problem =
         pair.problem.as_deref().map(|problem| format!("<br>{}", escape(problem))).unwrap_or_default();
     writeln!(

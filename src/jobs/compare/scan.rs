@@ -65,7 +65,7 @@ pub(super) fn scan(
         let segments = segments(left, right, pair);
         match segments {
             Some(count) => {
-                units.extend((0..count).map(|segment| Unit { pair: index, segment: Some(segment) }))
+                units.extend((0..count).map(|segment| Unit { pair: index, segment: Some(segment) }));
             }
             None => units.push(Unit { pair: index, segment: None }),
         }
@@ -135,6 +135,7 @@ impl Scan<'_> {
         let pair = &self.pairs[unit.pair];
         let (a, b) = (self.left.tensor(pair.left), self.right.tensor(pair.right));
         if a.elements() != b.elements() {
+            self.progress.advance(a.bytes().saturating_add(b.bytes()))?;
             let reason = "not compared: the two have different numbers of elements";
             return Ok(Err(PairValues::NotCompared(reason.to_owned())));
         }
