@@ -167,8 +167,7 @@ impl JobRequest {
 }
 
 fn file_name(path: &Path) -> String {
-    let name = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
-    crate::text::escape(&name)
+    path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy()).into_owned()
 }
 
 /// Statistics and value counts, with what they leave out.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::request::{Example, JobError, JobOutcome, JobOutput, JobRequest, Subject, ValueSummary};
 use super::surroundings::surroundings;
 use super::{look, scan};
-use crate::analysis::scan::scan_together;
+use crate::analysis::scan::{scan_together, threads};
 use crate::formats::{self, OpenError};
 use crate::model::{Cancelled, Checkpoint, Progress, ReadError, TensorId};
 
@@ -86,7 +86,7 @@ pub fn summarise(
             tensors
         }
     };
-    let together = scan_together(checkpoint, &tensors, scan::threads(), progress)
+    let together = scan_together(checkpoint, &tensors, threads(), progress)
         .map_err(|Cancelled| JobOutcome::Cancelled)?;
     if let (Subject::Tensor(id), Some((_, error))) = (subject, together.left_out.first()) {
         return Err(JobOutcome::Failed(JobError::new(

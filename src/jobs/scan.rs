@@ -10,11 +10,6 @@ use crate::model::{Cancelled, Checkpoint, Progress, TensorId};
 /// How long results are held back. Shorter would keep the window busy with a table that nobody can read that fast.
 const PORTION: Duration = Duration::from_millis(200);
 
-/// Threads that read and count together.
-pub(super) fn threads() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from)
-}
-
 /// Reads every tensor once. A tensor that cannot be read is reported with its reason.
 pub(super) fn scan(
     checkpoint: &Checkpoint,
@@ -23,7 +18,7 @@ pub(super) fn scan(
 ) -> Result<JobOutput, JobOutcome> {
     let ids: Vec<TensorId> = checkpoint.tensors().map(|(id, _)| id).collect();
     let portion: Mutex<(Vec<ScannedTensor>, Instant)> = Mutex::new((Vec::new(), Instant::now()));
-    scan::scan(checkpoint, &ids, threads(), progress, &|id, result| {
+    scan::scan(checkpoint, &ids, scan::threads(), progress, &|id, result| {
         let found = result.map(|scanned| scanned.found).map_err(|error| error.to_string());
         let mut portion = portion.lock().unwrap_or_else(PoisonError::into_inner);
         portion.0.push((id, found));

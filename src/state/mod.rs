@@ -126,7 +126,11 @@ pub fn format_badge(format: &str) -> &str {
         "keras-h5" => "Keras h5",
         "keras-archive" => "Keras 3",
         "tf-checkpoint" | "tf-checkpoint-v1" => "TensorFlow",
+        "keras-config" => "Keras config",
         "tf-saved-model" => "SavedModel",
+        "tf-graph" | "tf-meta-graph" => "TF graph",
+        "gguf" => "GGUF",
+        "onnx" => "ONNX",
         "safetensors-sharded" => "safetensors sharded",
         other => other,
     }

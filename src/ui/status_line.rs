@@ -38,7 +38,7 @@ pub fn status_line_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
             }
             let more = ctx.state.jobs.len() - 1;
             let label = if more > 0 { format!("{} and {more} more", job.label) } else { job.label.clone() };
-            quiet(ui, ctx, &label);
+            quiet(ui, ctx, &text::escape(&label));
         }
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| message_ui(ui, ctx));
     });

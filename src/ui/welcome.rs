@@ -79,7 +79,7 @@ fn drop_area_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
             ui.add_space(theme::STEP * 2.0);
             ui.label(RichText::new("or drop files here, or paste a path").color(theme.text));
             ui.label(
-                RichText::new("PyTorch .pt .pth .bin .ckpt · Keras .h5 .keras · TensorFlow .index, SavedModel · safetensors")
+                RichText::new("PyTorch .pt .pth .bin .ckpt · Keras .h5 .keras · TensorFlow .index, SavedModel · safetensors · GGUF, ONNX, NumPy")
                     .font(theme::label())
                     .color(theme.text_second),
             );

@@ -20,6 +20,7 @@ fn main() {
     println!("{:<44} {:>9} {:>9}", "frames, 100,000 tensors", "median", "p99");
     report("as opened", |window, _| window.frame(Vec::new()), &mut window);
     window.change(TreeChange::ExpandAll);
+    println!("{} rows", window.rows());
     report("everything open, at rest", |window, _| window.frame(Vec::new()), &mut window);
     report("everything open, scrolling", |window, _| window.frame(wheel(37.0)), &mut window);
     report(
@@ -46,6 +47,7 @@ fn main() {
         window.change(change);
         println!("{name:<44} {:>6.2} ms", milliseconds(start.elapsed()));
     }
+    println!("rows made anew {} times", window.rebuilds());
 }
 
 fn report(name: &str, story: impl Fn(&mut Frames, usize) -> Duration, window: &mut Frames) {

@@ -74,7 +74,7 @@ impl LayersView {
                         theme::mono_small(),
                         ctx.theme.text_second,
                     );
-                    let parameters = text::count(row.parameters);
+                    let parameters = known(row.parameters);
                     clipped_text(
                         ui,
                         cell(rect, 2, shapes),
@@ -86,7 +86,7 @@ impl LayersView {
                     response.on_hover_text(format!(
                         "{path} {class} {shape}\n{} parameters, {} trainable, {} in buffers",
                         parameters,
-                        text::count(row.trainable),
+                        known(row.trainable),
                         text::count(row.buffers)
                     ));
                 }
@@ -105,6 +105,11 @@ impl LayersView {
         ui.add_space(theme::STEP * 2.0);
         ui.label(egui::RichText::new(line).font(theme::label()).color(ctx.theme.text_second));
     }
+}
+
+/// What the file does not tell is not claimed.
+fn known(count: Option<u64>) -> String {
+    count.map_or_else(|| "?".to_owned(), text::count)
 }
 
 fn align(index: usize) -> Align2 {

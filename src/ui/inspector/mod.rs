@@ -3,6 +3,7 @@
 mod checkpoint;
 mod health;
 mod heat_map;
+mod heat_map_paint;
 mod layer;
 mod layer_table;
 mod norms;

@@ -126,7 +126,10 @@ fn head_ui(
             text::count(tensor.stored_bytes)
         ));
         if tensor.role != TensorRole::Unknown {
-            chip_ui(ui, theme, tensor.role.name());
+            let chip = chip_ui(ui, theme, tensor.role.name());
+            if let Some(evidence) = tensor.role_evidence {
+                chip.on_hover_text(format!("{}: {}", tensor.role.name(), evidence.text()));
+            }
         }
         if tensor.trainable == Some(false) {
             chip_ui(ui, theme, "not trainable");
