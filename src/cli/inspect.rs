@@ -359,9 +359,9 @@ fn shorten(text: &str) -> String {
 }
 
 /// Tensors that opening found broken: that they cannot be read is no further finding.
-pub(super) fn tensors_with_errors(checkpoint: &Checkpoint) -> HashSet<Option<TensorId>> {
+pub(super) fn tensors_with_errors(checkpoint: &Checkpoint) -> HashSet<TensorId> {
     let errors = checkpoint.problems().iter().filter(|problem| problem.severity == Severity::Error);
-    errors.map(|problem| problem.tensor).filter(Option::is_some).collect()
+    errors.filter_map(|problem| problem.tensor).collect()
 }
 
 /// Problems that the text output shows; `--json` shows all.
@@ -375,7 +375,7 @@ fn problems(
 ) -> Result<(), Failure> {
     let told = tensors_with_errors(checkpoint);
     let unreadable: Vec<&Problem> =
-        unreadable.iter().filter(|problem| !told.contains(&problem.tensor)).collect();
+        unreadable.iter().filter(|problem| problem.tensor.is_none_or(|id| !told.contains(&id))).collect();
     let all = checkpoint.problems().len() + unreadable.len();
     if all == 0 {
         return Ok(());

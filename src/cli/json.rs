@@ -395,7 +395,9 @@ impl Serialize for Problems<'_> {
             checkpoint
                 .problems()
                 .iter()
-                .chain(unreadable.iter().filter(|problem| !told.contains(&problem.tensor)))
+                .chain(
+                    unreadable.iter().filter(|problem| problem.tensor.is_none_or(|id| !told.contains(&id))),
+                )
                 .map(|problem| OneProblem { checkpoint, problem }),
         )
     }

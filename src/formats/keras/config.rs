@@ -249,12 +249,12 @@ pub(super) fn snake_case(class: &str) -> String {
 /// Whether the first bytes of a JSON document are those of a model's configuration: an object that names a class,
 /// with one of the keys that Keras puts beside it; or the same once more as a JSON text.
 pub(super) fn looks_like_model(head: &[u8]) -> bool {
+    const BESIDE: [&str; 7] =
+        ["config", "module", "registered_name", "keras_version", "backend", "build_config", "compile_config"];
     let text = String::from_utf8_lossy(head);
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let unquoted = text.strip_prefix('"').map(|inner| inner.replace("\\\"", "\""));
     let keys = outer_keys(unquoted.as_deref().unwrap_or(text));
-    const BESIDE: [&str; 7] =
-        ["config", "module", "registered_name", "keras_version", "backend", "build_config", "compile_config"];
     keys.iter().any(|key| key == "class_name") && keys.iter().any(|key| BESIDE.contains(&key.as_str()))
 }
 

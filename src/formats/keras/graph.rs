@@ -100,8 +100,8 @@ fn run(layer: &Layer, inputs: Inputs, budget: &mut u32) -> Flow {
     let Some(left) = budget.checked_sub(1) else { return Flow { inputs, ..Flow::default() } };
     *budget = left;
     match layer.class.as_str() {
-        _ if layer.is_model && is_sequential(layer) => run_sequential(layer, inputs, budget),
-        _ if layer.is_model => run_functional(layer, inputs, budget),
+        _ if layer.is_model && is_sequential(layer) => run_sequential(layer, &inputs, budget),
+        _ if layer.is_model => run_functional(layer, &inputs, budget),
         "InputLayer" => {
             let outputs =
                 declared(&layer.config).or_else(|| inputs.first().cloned()).map(|shape| vec![shape]);
@@ -163,7 +163,7 @@ fn declared_input(model: &Layer) -> Option<FlowShape> {
     model.children.first().and_then(|first| declared(&first.config)).or_else(|| model.input_shape.clone())
 }
 
-fn run_sequential(model: &Layer, inputs: Inputs, budget: &mut u32) -> Flow {
+fn run_sequential(model: &Layer, inputs: &Inputs, budget: &mut u32) -> Flow {
     let mut previous = inputs.first().cloned().or_else(|| declared_input(model));
     let start = previous.clone();
     let mut children = Vec::with_capacity(model.children.len());
@@ -222,7 +222,7 @@ fn references(json: Option<&Json>) -> Vec<Argument> {
     call.inputs
 }
 
-fn run_functional(model: &Layer, inputs: Inputs, budget: &mut u32) -> Flow {
+fn run_functional(model: &Layer, inputs: &Inputs, budget: &mut u32) -> Flow {
     let position: HashMap<&str, usize> =
         model.children.iter().enumerate().map(|(index, child)| (child.name.as_str(), index)).collect();
     let names = input_names(&model.config);

@@ -8,7 +8,7 @@
 //! weights in pieces ─────────────▶ archive_layout ▶ config.json + saved_layout
 //! a configuration alone ─────────▶ config_layout
 //! ```
-//! Layers: config (parse) ▶ graph (what flows where) ▶ output_shape, sliding, recurrent (the rules) and weights.
+//! Layers: config (parse) ▶ graph (what flows where) ▶ `output_shape`, `sliding`, `recurrent` (the rules) and `weights`.
 //! Python code inside a configuration (Lambda layers) is named and never looked into.
 
 mod archive_layout;

@@ -40,8 +40,7 @@ pub(super) fn names(
         "adamax" => blocks.push(&["momentum", "norm"]),
         "adagrad" => blocks.push(&["accumulator"]),
         "ftrl" => blocks.push(&["accumulator", "linear"]),
-        "lion" => blocks.push(&["momentum"]),
-        "sgd" => blocks.push(&["momentum"]),
+        "lion" | "sgd" => blocks.push(&["momentum"]),
         "rmsprop" | "rms_prop" => {
             blocks.push(&["velocity"]);
             if settings.get("momentum").and_then(Json::as_f64).is_some_and(|momentum| momentum > 0.0) {

@@ -74,9 +74,9 @@ fn single(class: &str, config: &Json, input: &FlowShape) -> Option<FlowShape> {
         | "SpatialDropout2D"
         | "SpatialDropout3D"
         | "ThresholdedReLU"
-        | "UnitNormalization" => Some(input.clone()),
+        | "UnitNormalization"
         // Augmentation keeps the size of the images.
-        "AutoContrast"
+        | "AutoContrast"
         | "ColorDegeneration"
         | "Equalization"
         | "GaussianBlur"
@@ -101,12 +101,7 @@ fn single(class: &str, config: &Json, input: &FlowShape) -> Option<FlowShape> {
         | "Solarization" => Some(input.clone()),
         "Dense" | "TimeDistributedDense" => with_last(number(config, "units")?),
         "EinsumDense" => einsum_output(config, input),
-        "Embedding" => {
-            let mut shape = input.clone();
-            shape.push(Some(number(config, "output_dim")?));
-            Some(shape)
-        }
-        "ReversibleEmbedding" => {
+        "Embedding" | "ReversibleEmbedding" => {
             let mut shape = input.clone();
             shape.push(Some(number(config, "output_dim")?));
             Some(shape)
@@ -215,8 +210,7 @@ fn broadcast(inputs: &[&FlowShape]) -> Option<FlowShape> {
         for (dim, other) in output.iter_mut().skip(offset).zip(*input) {
             *dim = match (*dim, *other) {
                 (None, _) | (_, None) => None,
-                (Some(1), size) => size,
-                (size, Some(1)) => size,
+                (Some(1), size) | (size, Some(1)) => size,
                 (size, other) if size == other => size,
                 _ => return None,
             };

@@ -35,9 +35,8 @@ pub(super) fn names(
         | "locally_connected2d" => vec!["kernel", "bias"],
         "depthwise_conv1d" | "depthwise_conv2d" => vec![depthwise, "bias"],
         "separable_conv1d" | "separable_conv2d" => vec!["depthwise_kernel", "pointwise_kernel", "bias"],
-        "embedding" => vec!["embeddings"],
         "reversible_embedding" if count == 2 => vec!["embeddings", "reverse_embeddings"],
-        "reversible_embedding" => vec!["embeddings"],
+        "embedding" | "reversible_embedding" => vec!["embeddings"],
         "p_re_lu" => vec!["alpha"],
         "gru_cell" | "lstm_cell" | "simple_rnn_cell" | "conv_lstm_cell" | "cell" => {
             vec!["kernel", "recurrent_kernel", "bias"]

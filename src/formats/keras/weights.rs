@@ -119,7 +119,7 @@ fn one_input(class: &str, config: &Json, input: &FlowShape) -> Option<Vec<Weight
     match class {
         "Dense" | "TimeDistributedDense" => {
             let units = number(config, "units")?;
-            kernel_and_bias(config, vec![(*input.last()?)?, units], vec![units])
+            Some(kernel_and_bias(config, vec![(*input.last()?)?, units], vec![units]))
         }
         "EinsumDense" => einsum_dense(config, input),
         "BatchNormalization" => {
@@ -202,11 +202,11 @@ fn convolution(
         "Conv" => {
             let filters = number(config, "filters")?;
             let each = channels.checked_div(number(config, "groups").unwrap_or(1))?;
-            kernel_and_bias(config, shape([each, filters]), vec![filters])
+            Some(kernel_and_bias(config, shape([each, filters]), vec![filters]))
         }
         "Transpose" => {
             let filters = number(config, "filters")?;
-            kernel_and_bias(config, shape([filters, channels]), vec![filters])
+            Some(kernel_and_bias(config, shape([filters, channels]), vec![filters]))
         }
         "LocallyConnected" if number(config, "implementation").unwrap_or(1) == 1 => {
             // A kernel for every place.
@@ -216,10 +216,10 @@ fn convolution(
             let places: Vec<u64> = places.iter().copied().collect::<Option<_>>()?;
             let wide = kernel.iter().try_fold(channels, |product, &size| product.checked_mul(size))?;
             let with = |last: &[u64]| places.iter().chain(last).copied().collect::<Vec<u64>>();
-            kernel_and_bias(config, with(&[wide, filters]), with(&[filters]))
+            Some(kernel_and_bias(config, with(&[wide, filters]), with(&[filters])))
         }
         "DepthwiseConv" => {
-            kernel_and_bias(config, shape([channels, depth]), vec![channels.checked_mul(depth)?])
+            Some(kernel_and_bias(config, shape([channels, depth]), vec![channels.checked_mul(depth)?]))
         }
         "SeparableConv" => {
             let filters = number(config, "filters")?;
@@ -238,12 +238,12 @@ fn convolution(
     }
 }
 
-fn kernel_and_bias(config: &Json, kernel: Vec<u64>, bias: Vec<u64>) -> Option<Vec<Weight>> {
+fn kernel_and_bias(config: &Json, kernel: Vec<u64>, bias: Vec<u64>) -> Vec<Weight> {
     let mut weights = vec![Weight::trained("kernel", kernel)];
     if output_shape::has(config, "use_bias") {
         weights.push(Weight::trained("bias", bias));
     }
-    Some(weights)
+    weights
 }
 
 fn einsum_dense(config: &Json, input: &FlowShape) -> Option<Vec<Weight>> {
@@ -278,10 +278,10 @@ fn heads(config: &Json, inputs: &Inputs) -> Option<Vec<Weight>> {
     };
     let mut weights = Vec::new();
     for (shape, size) in [(query, key_dim), (key, key_dim), (value, value_dim)] {
-        weights.extend(kernel_and_bias(config, vec![(*shape.last()?)?, heads, size], vec![heads, size])?);
+        weights.extend(kernel_and_bias(config, vec![(*shape.last()?)?, heads, size], vec![heads, size]));
     }
     let kernel = [heads, value_dim].into_iter().chain(output.iter().copied()).collect();
-    weights.extend(kernel_and_bias(config, kernel, output)?);
+    weights.extend(kernel_and_bias(config, kernel, output));
     Some(weights)
 }
 
@@ -297,9 +297,9 @@ fn grouped_heads(config: &Json, inputs: &Inputs) -> Option<Vec<Weight>> {
     let features = (*query.last()?)?;
     let mut weights = Vec::new();
     for (shape, heads) in [(query, asking), (key, offered), (value, offered)] {
-        weights.extend(kernel_and_bias(config, vec![(*shape.last()?)?, heads, size], vec![heads, size])?);
+        weights.extend(kernel_and_bias(config, vec![(*shape.last()?)?, heads, size], vec![heads, size]));
     }
-    weights.extend(kernel_and_bias(config, vec![asking, size, features], vec![features])?);
+    weights.extend(kernel_and_bias(config, vec![asking, size, features], vec![features]));
     Some(weights)
 }
 

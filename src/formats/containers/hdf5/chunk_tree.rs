@@ -60,7 +60,7 @@ pub(super) fn read(source: &ByteSource, at: u64, widths: Widths) -> Result<Chunk
     }
     let mut shape = Vec::with_capacity(dimensions);
     for _ in 0..dimensions {
-        shape.push(widths.number(&mut layout, width)?);
+        shape.push(header::number(&mut layout, width)?);
     }
     let element = shape.pop().unwrap_or(0);
     let chunk_bytes = shape.iter().try_fold(element, |product, &size| product.checked_mul(size));
@@ -161,11 +161,11 @@ fn walk(
         cursor.take(WHAT, 2)?;
         for _ in 0..count {
             let address = widths.address(&mut cursor)?;
-            let size = if filtered { widths.number(&mut cursor, size_width)? } else { chunk_bytes };
+            let size = if filtered { header::number(&mut cursor, size_width)? } else { chunk_bytes };
             let skipped = if filtered { cursor.u32_le(WHAT)? } else { 0 };
             let mut numbers = Vec::with_capacity(chunks.shape.len());
             for _ in 0..chunks.shape.len() {
-                numbers.push(widths.number(&mut cursor, 8)?);
+                numbers.push(header::number(&mut cursor, 8)?);
             }
             if let Some(address) = address {
                 source.check("a chunk of a dataset", address, size)?;
@@ -177,7 +177,7 @@ fn walk(
         }
         for _ in 0..=count {
             let address = widths.address(&mut cursor)?;
-            let inside = widths.number(&mut cursor, count_width)?;
+            let inside = header::number(&mut cursor, count_width)?;
             cursor.take(WHAT, (child - widths.offset - count_width) as u64)?;
             if let Some(address) = address {
                 nodes.push((address, inside, level - 1));

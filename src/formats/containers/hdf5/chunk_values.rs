@@ -169,7 +169,7 @@ impl ChunkedValues {
 
 /// LZF: a byte below 32 is followed by one more literal bytes than it says; of others the upper three bits, with 7
 /// meaning that a byte more is added, are a length of two more, and the rest with the next byte a distance of one more.
-/// Source: `lzf_d.c` of LibLZF. At most `limit` bytes.
+/// Source: `lzf_d.c` of `LibLZF`. At most `limit` bytes.
 fn inflated_lzf(bytes: &[u8], limit: usize) -> Option<Vec<u8>> {
     let mut output: Vec<u8> = Vec::new();
     let mut input = bytes.iter().copied();

@@ -38,21 +38,21 @@ pub(super) struct Widths {
 impl Widths {
     /// The next address, as a position in the source; `None` where it is undefined.
     pub fn address(self, cursor: &mut ByteCursor) -> Result<Option<u64>, ReadError> {
-        let address = self.number(cursor, self.offset)?;
+        let address = number(cursor, self.offset)?;
         let undefined = if self.offset == 8 { u64::MAX } else { (1 << (8 * self.offset)) - 1 };
         Ok((address != undefined).then(|| self.base.saturating_add(address)))
     }
 
     /// The next length.
     pub fn size(self, cursor: &mut ByteCursor) -> Result<u64, ReadError> {
-        self.number(cursor, self.length)
+        number(cursor, self.length)
     }
+}
 
-    /// The next little-endian number of `width` bytes, at most 8.
-    pub fn number(self, cursor: &mut ByteCursor, width: usize) -> Result<u64, ReadError> {
-        let bytes = cursor.take("an HDF5 number", width as u64)?;
-        Ok(bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
-    }
+/// The next little-endian number of `width` bytes, at most 8.
+pub(super) fn number(cursor: &mut ByteCursor, width: usize) -> Result<u64, ReadError> {
+    let bytes = cursor.take("an HDF5 number", width as u64)?;
+    Ok(bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
 }
 
 /// All messages of the header at a position, in order.
@@ -70,7 +70,7 @@ pub(super) fn messages(
         let flags = cursor.u8(WHAT)?;
         cursor.take(WHAT, if flags & 0x20 != 0 { 16 } else { 0 })?;
         cursor.take(WHAT, if flags & 0x10 != 0 { 4 } else { 0 })?;
-        let len = widths.number(&mut cursor, 1 << (flags & 3))?;
+        let len = number(&mut cursor, 1 << (flags & 3))?;
         (cursor.position() as u64, len, flags & 4 != 0)
     } else {
         cursor.take(WHAT, 8)?;

@@ -32,7 +32,7 @@ pub(super) fn of_group(
     let mut links = Vec::new();
     for (kind, body) in header::messages(source, at, widths)? {
         match kind {
-            header::LINK => links.extend(message(&body, widths)?),
+            header::LINK => links.extend(message(&body)?),
             header::SYMBOL_TABLE if !soft.is_empty() => {
                 let mut cursor = ByteCursor::new(&body, 0);
                 widths.address(&mut cursor)?;
@@ -72,15 +72,15 @@ fn from_heap(
 }
 
 /// Section IV.A.2.g of the specification: version, flags, [type], [order], [character set], length of the name, name, target.
-fn message(body: &[u8], widths: Widths) -> Result<Option<Link>, ReadError> {
+fn message(body: &[u8]) -> Result<Option<Link>, ReadError> {
     const WHAT: &str = "an HDF5 link";
     let mut cursor = ByteCursor::new(body, 0);
     cursor.take(WHAT, 1)?;
     let flags = cursor.u8(WHAT)?;
     let kind = if flags & 8 != 0 { cursor.u8(WHAT)? } else { 0 };
     cursor.take(WHAT, if flags & 4 != 0 { 8 } else { 0 })?;
-    cursor.take(WHAT, if flags & 16 != 0 { 1 } else { 0 })?;
-    let len = widths.number(&mut cursor, 1 << (flags & 3))?;
+    cursor.take(WHAT, u64::from(flags & 16 != 0))?;
+    let len = header::number(&mut cursor, 1 << (flags & 3))?;
     let name = String::from_utf8_lossy(cursor.take(WHAT, len)?).into_owned();
     if kind == 0 {
         return Ok(None);

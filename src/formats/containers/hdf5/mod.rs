@@ -126,20 +126,17 @@ impl Tree {
     /// Adds what another file holds, as if it were in this one. Of two datasets of one path the first stays.
     pub fn append(&mut self, other: Self) {
         for group in other.groups {
-            match self.groups_by_path.get(&group.path).and_then(|&index| self.groups.get_mut(index)) {
-                Some(known) => {
-                    let new = |name: &str| !known.attributes.iter().any(|(other, _)| other == name);
-                    let attributes: Vec<_> =
-                        group.attributes.into_iter().filter(|(name, _)| new(name)).collect();
-                    known.attributes.extend(attributes);
-                    let groups: Vec<_> =
-                        group.groups.into_iter().filter(|name| !known.groups.contains(name)).collect();
-                    known.groups.extend(groups);
-                }
-                None => {
-                    self.groups_by_path.insert(group.path.clone(), self.groups.len());
-                    self.groups.push(group);
-                }
+            let known = self.groups_by_path.get(&group.path).and_then(|&index| self.groups.get_mut(index));
+            if let Some(known) = known {
+                let new = |name: &str| !known.attributes.iter().any(|(other, _)| other == name);
+                let attributes: Vec<_> = group.attributes.into_iter().filter(|(name, _)| new(name)).collect();
+                known.attributes.extend(attributes);
+                let groups: Vec<_> =
+                    group.groups.into_iter().filter(|name| !known.groups.contains(name)).collect();
+                known.groups.extend(groups);
+            } else {
+                self.groups_by_path.insert(group.path.clone(), self.groups.len());
+                self.groups.push(group);
             }
         }
         for dataset in other.datasets {
