@@ -212,6 +212,13 @@ impl Metadata<'_> {
             return Ok(());
         }
         let mut found = Vec::new();
+        // The metadata of safetensors stands beside the dictionary of tensors, which can be empty by itself.
+        if self.checkpoint.format().starts_with("safetensors")
+            && self.checkpoint.tensors().len() == 0
+            && !self.value.is_empty()
+        {
+            found.push((String::new(), Kind::Empty("empty")));
+        }
         kinds(self.value, &mut String::new(), &mut found);
         if found.is_empty() { Ok(()) } else { map.serialize_entry("", &Kinds(&found)) }
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::rebuild::Rebuilder;
+use super::rebuild::{Rebuilder, Resolve};
 use super::storage::swap_unit;
 use super::zip_layout;
 use crate::formats::containers::zip::ZipArchive;
@@ -70,7 +70,7 @@ pub struct Chunked {
     pub dtype: Dtype,
     /// Dimensions of the whole.
     pub shape: Shape,
-    /// Sorted by their first index.
+    /// Sorted by their first index; none is empty.
     pub chunks: Vec<Chunk>,
 }
 
@@ -87,7 +87,7 @@ impl Chunked {
         let mut files = HashMap::new();
         if self.is_stacked() {
             let mut ended = false;
-            for chunk in self.chunks.iter().filter(|chunk| !chunk.length.contains(&0)) {
+            for chunk in &self.chunks {
                 // Only the file that is read from stays open.
                 files.retain(|&file, _| file == chunk.file);
                 read_strided(&self.array(chunk, &mut files, progress)?, progress, &mut |bytes| {
@@ -117,7 +117,7 @@ impl Chunked {
         let mut end = 0;
         let follow = self.chunks.iter().all(|chunk| {
             let follows = chunk.start.first().is_none_or(|&start| start == end);
-            end += chunk.length.first().copied().unwrap_or(0);
+            end = chunk.length.first().copied().unwrap_or(0).saturating_add(end);
             follows && chunk.length.get(1..).unwrap_or_default() == inner
         });
         follow && (self.shape.rank() > 0 || self.chunks.len() == 1)
@@ -149,6 +149,9 @@ impl Chunked {
         let made = rebuilder.tensor(zip.view.root).ok_or_else(|| wrong("it is no tensor".to_owned()))?;
         if let Some(fault) = made.fault {
             return Err(ReadError::unsupported(fault));
+        }
+        if !matches!(made.resolve, Resolve::AsStored) {
+            return Err(ReadError::unsupported("a part of it is conjugated, negated or quantised"));
         }
         if made.dtype != self.dtype || made.shape.dims() != chunk.length {
             let found = format!("{} {}", made.dtype, made.shape);

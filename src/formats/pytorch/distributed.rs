@@ -13,7 +13,7 @@
 //! Values that are not tensors are unpickled into the metadata; tensors stay where they are ([`super::chunked`]).
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::chunked::{Chunk, Chunked, DataFile};
@@ -22,12 +22,12 @@ use super::metadata::key_text;
 use super::names::Known;
 use super::sections::Section;
 use super::storage::NoStorages;
+use super::storage_data::{Item, Stored, dimensions};
 use super::view::View;
 use super::{catalogue_of, zip_layout};
 use crate::formats::Probe;
 use crate::formats::containers::pickle::{self, NodeId};
 use crate::formats::containers::zip::ZipArchive;
-use crate::formats::shard_index::beside;
 use crate::model::{
     CheckpointParts, Dtype, Problem, Progress, ReadError, RoleEvidence, Shape, TensorId, TensorInfo,
     TensorRole, Value, role,
@@ -85,7 +85,8 @@ pub fn open(probe: &Probe, progress: &Progress) -> Result<CheckpointParts, ReadE
     }
     let stored = Stored::read(&view, field("storage_data"), &path);
     let paths = paths(&view, field("planner_data"));
-    let mut joined = Joined::new(source.len() + stored.files.iter().map(|file| file.len).sum::<u64>());
+    let mut joined =
+        Joined::new(stored.files.iter().fold(source.len(), |sum, file| sum.saturating_add(file.len)));
     joined.framework = Some("torch".to_owned());
     joined.problems = stored.problems;
     let mut folder = Folder {
@@ -183,97 +184,6 @@ fn give_role(tensor: &mut TensorInfo) {
     (tensor.role, tensor.role_evidence) = (role, Some(evidence));
 }
 
-/// One item of a file, or why it cannot be read.
-struct Item {
-    offsets: Vec<u64>,
-    place: Result<(usize, (u64, u64)), String>,
-}
-
-/// `storage_data`: where every item is.
-#[derive(Default)]
-struct Stored {
-    items: HashMap<String, Vec<Item>>,
-    files: Vec<DataFile>,
-    problems: Vec<Problem>,
-}
-
-impl Stored {
-    fn read(view: &View, data: Option<NodeId>, metadata: &Path) -> Self {
-        let mut stored = Self::default();
-        let mut by_name: HashMap<String, Result<usize, String>> = HashMap::new();
-        for (index, info) in data.and_then(|id| view.mapping(id)).unwrap_or_default() {
-            let index = view.attributes(index).unwrap_or_default();
-            let Some(name) = view.entry(&index, "fqn").and_then(|id| view.graph.text(id)) else { continue };
-            let offsets = view.entry(&index, "offset").and_then(|id| dimensions(view, id));
-            let info = view.attributes(info).unwrap_or_default();
-            let number = |key: &str| view.entry(&info, key).and_then(|id| view.graph.unsigned(id));
-            let file = view.entry(&info, "relative_path").and_then(|id| view.graph.text(id));
-            let place = match (file, number("offset"), number("length")) {
-                (Some(file), Some(offset), Some(len)) => {
-                    let transformed = view
-                        .entry(&info, "transform_descriptors")
-                        .and_then(|id| view.sequence(id))
-                        .is_some_and(|descriptors| !descriptors.is_empty());
-                    stored.place(&mut by_name, metadata, file, (offset, len)).and_then(|place| {
-                        if transformed {
-                            Err(format!("its part in {file:?} is compressed"))
-                        } else {
-                            Ok(place)
-                        }
-                    })
-                }
-                _ => Err("the .metadata file does not say where it is".to_owned()),
-            };
-            let item = Item { offsets: offsets.unwrap_or_default(), place };
-            if let Some(items) = stored.items.get_mut(name) {
-                items.push(item);
-            } else {
-                stored.items.insert(name.to_owned(), vec![item]);
-            }
-        }
-        stored
-    }
-
-    /// A range of a file, which is looked for once.
-    fn place(
-        &mut self,
-        by_name: &mut HashMap<String, Result<usize, String>>,
-        metadata: &Path,
-        file: &str,
-        range: (u64, u64),
-    ) -> Result<(usize, (u64, u64)), String> {
-        if !by_name.contains_key(file) {
-            let found = beside(metadata, file).and_then(|path| DataFile::find(&path));
-            let found = match found {
-                Ok(found) => {
-                    self.files.push(found);
-                    Ok(self.files.len() - 1)
-                }
-                Err(error) => {
-                    let text = format!("file {file:?} cannot be read: {error}");
-                    self.problems.push(Problem::error("missing-shard", text));
-                    Err(format!("it is in {file:?}, which cannot be read"))
-                }
-            };
-            by_name.insert(file.to_owned(), found);
-        }
-        let index = by_name.get(file).cloned().unwrap_or_else(|| Err(String::new()))?;
-        let bytes = self.files.get(index).map_or(0, |file| file.len);
-        match range.0.checked_add(range.1) {
-            Some(end) if end <= bytes => Ok((index, range)),
-            _ => Err(format!(
-                "its part needs {} bytes at offset {} of {file:?}, which has {bytes}; it may be cut off",
-                range.1, range.0
-            )),
-        }
-    }
-}
-
-fn dimensions(view: &View, id: NodeId) -> Option<Vec<u64>> {
-    let items = view.sequence(id).filter(|items| items.len() <= limits::RANK)?;
-    items.into_iter().map(|item| view.graph.unsigned(item)).collect()
-}
-
 /// The checkpoint as it grows.
 struct Folder<'a> {
     view: &'a View,
@@ -346,8 +256,12 @@ impl Folder<'_> {
             if !inside {
                 return Err(format!("a chunk of it does not lie inside {shape}"));
             }
-            // Inside a shape whose product fits, so these products do.
-            elements = elements.saturating_add(length.iter().product());
+            // A process without a share of the tensor has an empty chunk of it.
+            if length.contains(&0) {
+                continue;
+            }
+            let held = Shape::new(length.as_slice()).checked_elements().unwrap_or(u64::MAX);
+            elements = elements.saturating_add(held);
             let place = match by_offsets.get(start.as_slice()) {
                 Some(item) => item.place.clone()?,
                 None => return Err(format!("its chunk at {start:?} is in none of the files")),

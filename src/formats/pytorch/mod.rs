@@ -32,6 +32,7 @@ mod sections;
 mod sharded;
 mod state_dict;
 mod storage;
+mod storage_data;
 mod tar_layout;
 mod view;
 mod zip_layout;
