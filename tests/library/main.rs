@@ -9,4 +9,9 @@ mod not_checkpoints;
 mod parity;
 mod robustness;
 mod safetensors_oracle;
+mod statistics;
 mod support;
+
+#[path = "../support/safetensors_file.rs"]
+#[allow(dead_code, reason = "the benchmark uses more of it")]
+mod safetensors_file;

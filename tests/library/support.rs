@@ -59,7 +59,9 @@ pub fn formats() -> Vec<String> {
     let mut names: Vec<String> = folders
         .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| !["generate", "keras_layers", "not_checkpoints", "parity"].contains(&name.as_str()))
+        .filter(|name| {
+            !["analysis", "generate", "keras_layers", "not_checkpoints", "parity"].contains(&name.as_str())
+        })
         .collect();
     names.sort();
     names
