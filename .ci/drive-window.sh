@@ -104,7 +104,9 @@ if [ -n "${GUI_DRIVE:-}" ]; then
     passed "the layer tree opens down to its tensors"
     drive "wait-for 10 Bins of the histogram" "expect std" "expect-none There are no elements"
     passed "a tensor has its statistics and its histogram"
-    drive "screenshot $pictures/window-explore.png"
+    drive "wait-for 10 Heat map of the values" "settle" "screenshot $pictures/window-explore.png"
+    drive "click Norms" "wait-for 10 L2 norm of each row" "click Values" "wait-gone 10 …" "click Overview"
+    passed "a tensor has its heat map, its norms and its values"
     drive "click Metadata" "wait-for 5 training_config" "settle" "screenshot $pictures/window-metadata.png"
     passed "the metadata page shows what is no tensor"
     open_by_dialog "$second"
@@ -117,8 +119,8 @@ if [ -n "${GUI_DRIVE:-}" ]; then
     printf "\\x$(printf %02x ${#header})\\0\\0\\0\\0\\0\\0\\0%s" "$header" >"$large"
     truncate -s $((8 + ${#header} + bytes)) "$large"
     open_by_dialog "$large"
-    drive "wait-for 10 weight" "click weight" "wait-for 10 Cancel" "screenshot $pictures/window-job.png" "click Cancel" "wait-gone 10 Cancel"
-    passed "a running job is cancelled"
+    drive "wait-for 10 weight" "click weight" "wait-for 10 Cancel all" "screenshot $pictures/window-job.png" "click Cancel all" "wait-gone 10 Cancel"
+    passed "running jobs are cancelled"
 else
     # Down to the first tensor of the first layer, by keyboard.
     xdotool windowfocus --sync "$window" key Down Right Down Right Down Down

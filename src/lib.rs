@@ -18,7 +18,7 @@
 //! 5. What the file does not say, we do not claim.
 //!
 //! Who may use whom (checked by `tests/architecture.rs`):
-//! - `model` and `text` depend on nothing of ours; `raw` on `model`; `formats` on `model` and `raw`;
+//! - `model` and `text` depend on nothing of ours; `raw` on `model`; `formats` on `model`, `raw` and `text`;
 //!   `analysis` on `model`, through whose checkpoints it reads values; `export` on `model`, `analysis`, `text`; `jobs` on those; `state` on `model`, `analysis`, `jobs`; `ui` on `state`,
 //!   `model`, `analysis`, `text`; `app` on everything; `cli` on everything but `ui`, `app`, `state`.
 //! - Only `ui`, `app` and `main.rs` name `egui` or `eframe`.

@@ -108,7 +108,7 @@ fn each_layer_names_only_the_layers_below_it() {
         ("text", &[]),
         ("model", &["model"]),
         ("raw", &["model", "raw"]),
-        ("formats", &["model", "raw", "formats"]),
+        ("formats", &["model", "raw", "text", "formats"]),
         ("analysis", &["model", "analysis"]),
         ("export", &["model", "analysis", "text", "export"]),
         ("jobs", &["model", "raw", "formats", "analysis", "export", "text", "jobs"]),

@@ -5,6 +5,7 @@
 
 mod builder;
 pub mod codes;
+pub mod compatibility;
 mod complex;
 mod dead;
 pub mod diff;

@@ -16,6 +16,8 @@ impl ExplorerApp {
             Effect::CancelAllOf(id) => self.jobs.cancel_all_of(id),
             Effect::PickNative { folder } => self.pick(folder, ctx),
             Effect::CopyText(text) => ctx.copy_text(text),
+            Effect::SavePicture { name, picture } => self.save_svg(name, picture, ctx),
+            Effect::Capture { name, rect, to_file } => self.capture(name, rect, to_file, ctx),
             Effect::FocusFilter => ctx.memory_mut(|memory| memory.request_focus(tree_table::filter_id())),
             Effect::ApplyAppearance => self.apply_appearance(ctx),
             Effect::WatchFiles => {

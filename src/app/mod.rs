@@ -5,6 +5,7 @@
 mod effects;
 mod input;
 mod persistence;
+mod pictures;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -54,6 +55,10 @@ struct ExplorerApp {
     watch: FileWatch,
     /// Commands from threads of our own: dialogs and checks.
     answers: (SyncSender<Command>, Receiver<Command>),
+    /// A picture of the window that was asked for, and the frames to wait before it is taken.
+    capture: Option<pictures::Capture>,
+    capture_in: u8,
+    title: String,
 }
 
 impl ExplorerApp {
@@ -77,6 +82,9 @@ impl ExplorerApp {
             watch,
             // Dialogs answer one at a time; a few more never wait.
             answers: sync_channel(16),
+            capture: None,
+            capture_in: 0,
+            title: String::new(),
         };
         app.apply_appearance(&ctx);
         app.check_dialogs(&ctx);
@@ -101,6 +109,16 @@ impl eframe::App for ExplorerApp {
         commands.extend(input::commands(ctx));
         for command in commands {
             self.carry_out(command, ctx);
+        }
+        self.take_picture(ctx);
+        let title = self
+            .state
+            .session
+            .current()
+            .map_or_else(|| "Ckptscope".to_owned(), |entry| format!("{} – Ckptscope", entry.name));
+        if title != self.title {
+            ctx.send_viewport_cmd(egui::ViewportCommand::Title(title.clone()));
+            self.title = title;
         }
         self.state.jobs = self.jobs.running().collect();
         if !self.state.jobs.is_empty() {

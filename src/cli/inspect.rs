@@ -1,7 +1,7 @@
 //! `inspect PATH`: layer tree, counts, metadata and problems; text or JSON.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -358,6 +358,12 @@ fn shorten(text: &str) -> String {
     }
 }
 
+/// Tensors that opening found broken: that they cannot be read is no further finding.
+pub(super) fn tensors_with_errors(checkpoint: &Checkpoint) -> HashSet<Option<TensorId>> {
+    let errors = checkpoint.problems().iter().filter(|problem| problem.severity == Severity::Error);
+    errors.map(|problem| problem.tensor).filter(Option::is_some).collect()
+}
+
 /// Problems that the text output shows; `--json` shows all.
 const PROBLEMS_SHOWN: usize = 50;
 
@@ -367,13 +373,16 @@ fn problems(
     colours: bool,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
+    let told = tensors_with_errors(checkpoint);
+    let unreadable: Vec<&Problem> =
+        unreadable.iter().filter(|problem| !told.contains(&problem.tensor)).collect();
     let all = checkpoint.problems().len() + unreadable.len();
     if all == 0 {
         return Ok(());
     }
     writeln!(out)?;
     heading(out, colours, "Problems")?;
-    for problem in unreadable.iter().chain(checkpoint.problems()).take(PROBLEMS_SHOWN) {
+    for problem in unreadable.into_iter().chain(checkpoint.problems()).take(PROBLEMS_SHOWN) {
         let severity = match problem.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",

@@ -6,10 +6,11 @@ use std::cell::RefCell;
 
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
+use super::inspect::tensors_with_errors;
 use super::measure::{Measured, Measurement, Wanted, measure};
 use crate::analysis::summary::LayerTable;
 use crate::analysis::{Distinct, PartStatistics, Quantiles};
-use crate::model::{Checkpoint, Problem, TensorId, Value};
+use crate::model::{Checkpoint, Problem, RoleEvidence, TensorId, Value};
 
 /// The whole object.
 pub struct InspectJson<'a> {
@@ -84,8 +85,10 @@ impl Serialize for Tensor<'_> {
         map.serialize_entry("elements", &tensor.elements())?;
         map.serialize_entry("bytes", &tensor.bytes())?;
         map.serialize_entry("role", tensor.role.name())?;
+        map.serialize_entry("role_evidence", &tensor.role_evidence.map(RoleEvidence::text))?;
         map.serialize_entry("trainable", &tensor.trainable)?;
         map.serialize_entry("tied_to", &tensor.tied_to.map(|first| &self.checkpoint.tensor(first).name))?;
+        map.serialize_entry("slot_of", &tensor.slot_of.map(|of| &self.checkpoint.tensor(of).name))?;
         if self.wanted.statistics {
             map.serialize_entry("stats", &self.measured.statistics.as_deref().map(Stats))?;
         }
@@ -387,11 +390,12 @@ impl Serialize for Problems<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let checkpoint = self.0.checkpoint;
         let unreadable = self.0.unreadable.try_borrow().map_err(S::Error::custom)?;
+        let told = tensors_with_errors(checkpoint);
         serializer.collect_seq(
             checkpoint
                 .problems()
                 .iter()
-                .chain(unreadable.iter())
+                .chain(unreadable.iter().filter(|problem| !told.contains(&problem.tensor)))
                 .map(|problem| OneProblem { checkpoint, problem }),
         )
     }

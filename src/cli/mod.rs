@@ -4,6 +4,7 @@
 //! messages to standard error, one line each. Everything that stands in a file is escaped before it
 //! reaches the terminal.
 
+mod compat;
 mod diff;
 mod inspect;
 mod json;
@@ -79,6 +80,8 @@ pub enum Command {
     Diff(diff::Options),
     /// Check the values of a checkpoint: NaN, infinities, dead rows, and what else looks wrong
     Scan(scan::Options),
+    /// Print whether a checkpoint would load into a model; exit status 1 when not
+    Compat(compat::Options),
 }
 
 /// Reads the arguments, the program's name first. Errors, `--help` and `--version` are printed here.
@@ -119,6 +122,7 @@ pub fn run(command: &Command) -> Exit {
         Command::Summary(options) => summary::run(options, &mut out),
         Command::Diff(options) => diff::run(options, &mut out),
         Command::Scan(options) => scan::run(options, &mut out),
+        Command::Compat(options) => compat::run(options, &mut out),
     };
     let result = result.and_then(|exit| Ok(out.flush().map(|()| exit)?));
     match result {

@@ -7,6 +7,7 @@ pub mod gguf;
 pub mod keras;
 pub mod numpy;
 pub mod onnx;
+mod packed;
 mod places;
 pub mod probe;
 pub mod pytorch;
@@ -32,6 +33,11 @@ pub trait Format: Sync {
     fn detect(&self, probe: &Probe) -> bool;
     /// Reads the catalogue.
     fn open(&self, probe: &Probe, progress: &Progress) -> Result<CheckpointParts, ReadError>;
+    /// The series of checkpoints that the probed folder holds, the oldest first; `open` shows the newest. Empty: no series.
+    fn siblings(&self, probe: &Probe) -> Vec<PathBuf> {
+        let _ = probe;
+        Vec::new()
+    }
 }
 
 /// Every format, in no significant order.
@@ -87,16 +93,25 @@ impl OpenError {
 pub fn open(path: &Path, progress: &Progress) -> Result<Checkpoint, OpenError> {
     let probe =
         Probe::new(path).map_err(|source| OpenError::Inaccessible { source, path: path.to_owned() })?;
-    let Some(format) = FORMATS.iter().find(|format| format.detect(&probe)) else {
-        return Err(OpenError::Unrecognised {
-            looks_like: recognise::looks_like(&probe),
-            path: path.to_owned(),
-        });
-    };
-    let parts = format.open(&probe, progress).map_err(|source| OpenError::Failed {
-        format: format.name(),
-        source,
-        path: path.to_owned(),
-    })?;
-    Ok(Checkpoint::new(path, parts))
+    let failed = |format, source| OpenError::Failed { format, source, path: path.to_owned() };
+    if let Some(format) = claimant(&probe) {
+        let parts = format.open(&probe, progress).map_err(|source| failed(format.name(), source))?;
+        return Ok(Checkpoint::new(path, parts).with_siblings(format.siblings(&probe)));
+    }
+    match packed::inside(&probe, progress).map_err(|source| failed("an archive", source))? {
+        Some(packed::Inside { probe: inner, format, notice }) => {
+            let mut parts = format.open(&inner, progress).map_err(|source| failed(format.name(), source))?;
+            parts.problems.push(notice);
+            parts.file_bytes = probe.source().map_or(parts.file_bytes, crate::raw::ByteSource::len);
+            Ok(Checkpoint::new(path, parts))
+        }
+        None => {
+            Err(OpenError::Unrecognised { looks_like: recognise::looks_like(&probe), path: path.to_owned() })
+        }
+    }
+}
+
+/// The format that the probed bytes (or folder) are of.
+fn claimant(probe: &Probe) -> Option<&'static dyn Format> {
+    FORMATS.iter().copied().find(|format| format.detect(probe))
 }

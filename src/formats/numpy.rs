@@ -7,11 +7,12 @@ use std::ops::ControlFlow;
 
 use super::containers::npy::{self, Element, Field, Header};
 use super::containers::zip::{ZipArchive, ZipEntry};
+use super::places::Places;
 use super::{Format, Probe};
 use crate::model::{
     CheckpointParts, Dtype, Problem, Progress, ReadError, Shape, TensorId, TensorInfo, TensorReader, Value,
 };
-use crate::raw::{ByteSource, Strided, limits, read_strided};
+use crate::raw::{ByteSource, Strided, limits, read_strided, read_strided_at};
 
 /// Files of numpy's.
 pub struct Numpy;
@@ -98,7 +99,7 @@ fn begins_with_npy(head: &[u8]) -> bool {
 #[derive(Default)]
 struct Catalogue {
     tensors: Vec<TensorInfo>,
-    arrays: Vec<Result<Array, String>>,
+    arrays: Places<Array>,
     metadata: Vec<(String, Value)>,
     problems: Vec<Problem>,
 }
@@ -234,28 +235,36 @@ impl Array {
             true => sink(&picked),
             false => sink(records),
         };
-        let header = &self.header;
         if self.header.record_bytes == 0 {
             return Ok(());
         }
-        let mut array = Strided {
-            source: ByteSource::from_vec(Vec::new()),
-            offset: header.data_start,
-            shape: header.shape.clone(),
-            strides: header.strides(),
-            item_bytes: header.record_bytes as u32,
-            swap_unit: 1,
-        };
-        match &self.place {
-            Place::Source(source) => array.source = source.clone(),
-            Place::Member(archive, entry) if array.is_contiguous() => {
+        let source = match &self.place {
+            Place::Source(source) => source.clone(),
+            Place::Member(archive, entry)
+                if self.records(ByteSource::from_vec(Vec::new())).is_contiguous() =>
+            {
                 return self.stream(archive, entry, progress, &mut sink);
             }
-            Place::Member(archive, entry) => {
-                array.source = archive.unpacked(entry, limits::UNPACKED_BYTES, progress)?;
-            }
+            Place::Member(archive, entry) => archive.unpacked(entry, limits::UNPACKED_BYTES, progress)?,
+        };
+        read_strided(&self.records(source), progress, &mut sink)
+    }
+
+    /// The records of the array, as they stand in its `.npy`.
+    fn records(&self, source: ByteSource) -> Strided {
+        Strided {
+            source,
+            offset: self.header.data_start,
+            shape: self.header.shape.clone(),
+            strides: self.header.strides(),
+            item_bytes: self.header.record_bytes as u32,
+            swap_unit: 1,
         }
-        read_strided(&array, progress, &mut sink)
+    }
+
+    /// Whether the records are the field's elements as they are delivered.
+    fn is_plain(&self) -> bool {
+        self.field.bytes == self.header.record_bytes && self.field.element.swap_unit == 1
     }
 
     /// The same of a member whose records stand in order: read as it comes, which checks its checksum too.
@@ -299,8 +308,7 @@ impl Array {
         let Field { element: Element { swap_unit, .. }, offset, bytes, .. } = &self.field;
         let record = self.header.record_bytes as usize;
         let (from, to) = (*offset as usize, (offset + bytes) as usize);
-        let whole = to - from == record;
-        if whole && *swap_unit == 1 {
+        if self.is_plain() {
             return false;
         }
         picked.clear();
@@ -346,7 +354,7 @@ impl Array {
 }
 
 struct Reader {
-    arrays: Vec<Result<Array, String>>,
+    arrays: Places<Array>,
 }
 
 impl TensorReader for Reader {
@@ -356,10 +364,12 @@ impl TensorReader for Reader {
         progress: &Progress,
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        match self.arrays.get(id.index()) {
-            Some(Ok(array)) => array.read(progress, sink),
-            Some(Err(fault)) => Err(ReadError::unsupported(fault.clone())),
-            None => Err(ReadError::unsupported("no such tensor")),
-        }
+        self.arrays.get(id)?.read(progress, sink)
+    }
+
+    fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        let array = self.arrays.get(id).ok()?;
+        let Place::Source(source) = &array.place else { return None };
+        array.is_plain().then(|| read_strided_at(&array.records(source.clone()), offset, buffer))?
     }
 }

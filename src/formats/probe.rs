@@ -44,16 +44,18 @@ impl Probe {
                 entries.sort();
                 Content::Folder { entries }
             }
-            Ok(_) => {
-                let source = ByteSource::open(path)?;
-                let head = source.read_up_to("the start of the file", 0, HEAD_BYTES)?;
-                let zip = head.starts_with(b"PK\x03\x04").then(|| ZipArchive::open(&source));
-                Content::File { source, head, zip }
-            }
+            Ok(_) => return Self::of_source(path.to_owned(), ByteSource::open(path)?),
             Err(_) if with_suffix(path, ".index").is_file() => Content::Prefix,
             Err(error) => return Err(error.into()),
         };
         Ok(Self { path: path.to_owned(), content })
+    }
+
+    /// Looks at bytes as if they were the file at `path`, which need not exist.
+    pub fn of_source(path: PathBuf, source: ByteSource) -> Result<Self, ReadError> {
+        let head = source.read_up_to("the start of the file", 0, HEAD_BYTES)?;
+        let zip = head.starts_with(b"PK\x03\x04").then(|| ZipArchive::open(&source));
+        Ok(Self { path, content: Content::File { source, head, zip } })
     }
 
     /// What was asked for.

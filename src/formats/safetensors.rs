@@ -19,10 +19,9 @@ use serde_json::value::RawValue;
 use super::places::Places;
 use super::shard_index::{self, Shard, ShardIndex, index_in_folder};
 use super::{Format, Probe};
-use crate::model::role::is_known_buffer;
 use crate::model::{
     CheckpointParts, Dtype, Problem, Progress, ReadError, Shape, TensorId, TensorInfo, TensorReader,
-    TensorRole, Value,
+    TensorRole, Value, role,
 };
 use crate::raw::{ByteSource, limits, read_range};
 
@@ -126,21 +125,40 @@ struct Header {
     data_start: u64,
 }
 
+/// Reads the header. One that is cut off, or broken inside, is read as far as it goes.
 fn read_header(source: &ByteSource) -> Result<Header, ReadError> {
     let mut length = [0; 8];
     source.read_at("the header length", 0, &mut length)?;
     let length = u64::from_le_bytes(length);
-    let bytes = source.read_vec("the header", 8, length, limits::SAFETENSORS_HEADER_BYTES)?;
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        ReadError::malformed("the header", 8 + error.valid_up_to() as u64, "it is not UTF-8 text")
-    })?;
+    if length > limits::SAFETENSORS_HEADER_BYTES {
+        let (what, limit) = ("the header".into(), limits::SAFETENSORS_HEADER_BYTES);
+        return Err(ReadError::OverLimit { what, value: length, limit });
+    }
+    let bytes = source.read_up_to("the header", 8, length)?;
+    let cut = source.check("the header", 8, length).err();
+    let (text, mut fault) = match std::str::from_utf8(&bytes) {
+        Ok(text) => (text, None),
+        Err(error) => {
+            let at = error.valid_up_to();
+            let valid = std::str::from_utf8(bytes.get(..at).unwrap_or_default()).unwrap_or_default();
+            (valid, Some(ReadError::malformed("the header", 8 + at as u64, "it is not UTF-8 text")))
+        }
+    };
     let mut header =
         Header { entries: Vec::new(), metadata: Vec::new(), problems: Vec::new(), data_start: 8 + length };
     let mut json = serde_json::Deserializer::from_str(text);
-    json.deserialize_map(&mut header)
-        .and_then(|()| json.end())
-        .map_err(|error| ReadError::malformed("the header", 8, error.to_string()))?;
-    let data_bytes = source.len() - header.data_start;
+    let parsed = json.deserialize_map(&mut header).and_then(|()| json.end());
+    if let Err(error) = parsed {
+        fault = fault.or_else(|| Some(ReadError::malformed("the header", 8, error.to_string())));
+    }
+    if let Some(fault) = cut.or(fault) {
+        if header.entries.is_empty() {
+            return Err(fault);
+        }
+        let message = format!("the header is read only as far as it goes: {fault}");
+        header.problems.push(Problem::error("bad-header", message).at(8));
+    }
+    let data_bytes = source.len().saturating_sub(header.data_start);
     for (index, entry) in header.entries.iter_mut().enumerate() {
         if let Some(fault) = entry.fault.take().or_else(|| fault_of(entry, data_bytes)) {
             let message = format!("{:?}: {fault}", entry.name);
@@ -169,7 +187,13 @@ impl<'de> Visitor<'de> for &mut Header {
             let raw: &RawValue = map.next_value()?;
             if name == "__metadata__" {
                 match serde_json::from_str(raw.get()).map(Value::from_json) {
-                    Ok(Value::Map(entries)) => self.metadata = entries,
+                    Ok(Value::Map(entries)) => {
+                        if entries.iter().any(|(_, value)| value.as_text().is_none()) {
+                            let text = "__metadata__ holds values that are not text; the safetensors library refuses this file";
+                            self.problems.push(Problem::warning("bad-metadata", text));
+                        }
+                        self.metadata = entries;
+                    }
                     Ok(Value::Null) => {}
                     _ => {
                         self.problems.push(Problem::warning("bad-metadata", "__metadata__ is not an object"));
@@ -330,7 +354,8 @@ fn catalogue(
         let stored = if entry.fault.is_none() { bytes } else { 0 };
         let mut tensor =
             TensorInfo::new(entry.name.clone(), entry.dtype.clone(), entry.shape.clone(), stored);
-        tensor.role = if is_known_buffer(&entry.name) { TensorRole::Buffer } else { TensorRole::Parameter };
+        let (role, evidence) = role::of_state_dict(&entry.name, &entry.dtype, &entry.shape);
+        (tensor.role, tensor.role_evidence) = (role, Some(evidence));
         tensor.trainable = (tensor.role == TensorRole::Buffer).then_some(false);
         tensor.offset = header.data_start.checked_add(entry.range.0);
         ids.insert(TensorId(index as u32), id);
@@ -505,6 +530,16 @@ mod tests {
         let source =
             file(r#"{"x":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}"#, &[]);
         assert_eq!(codes(&open_file(&source).expect("opens")), ["bad-tensor"]);
+    }
+
+    #[test]
+    fn a_header_that_is_cut_shows_the_tensors_before_the_cut() {
+        let header = r#"{"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"y":{"dtype":"U8","sha"#;
+        let mut bytes = 500u64.to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        let parts = open_file(&ByteSource::from_vec(bytes)).expect("opens");
+        assert_eq!(parts.tensors.len(), 1);
+        assert!(codes(&parts).contains(&"bad-header"), "{:?}", codes(&parts));
     }
 
     #[test]

@@ -6,9 +6,11 @@
 pub mod cache;
 pub mod compare;
 pub mod loadable;
+pub mod look;
 pub mod request;
 pub mod run;
 mod scan;
+mod surroundings;
 pub mod watch;
 
 use std::collections::VecDeque;
@@ -19,9 +21,10 @@ use std::time::{Duration, Instant};
 
 pub use cache::Cache;
 pub use loadable::Loadable;
+pub use look::{HeatMap, Look, LookKey, Looked, NormsSummary};
 pub use request::{
     CheckpointId, EXAMPLES, Example, FileIdentity, JobError, JobEvent, JobKey, JobOutcome, JobOutput,
-    JobRequest, ScannedTensor, StatisticsKey, Subject, ValueSummary,
+    JobRequest, ScannedTensor, StatisticsKey, Subject, Surroundings, ValueSummary,
 };
 
 use crate::model::Progress;
@@ -42,7 +45,7 @@ pub struct JobStatus {
 }
 
 /// What a thread does with a job: the last argument takes results before the end.
-type Work = fn(&JobRequest, &Progress, &dyn Fn(JobOutput)) -> JobOutcome;
+type Work = fn(&JobRequest, &Progress, &(dyn Fn(JobOutput) + Sync)) -> JobOutcome;
 
 struct Queued {
     serial: u64,
@@ -160,7 +163,7 @@ impl JobRunner {
             }
             job.progress.cancel();
             queue.jobs.retain(|queued| queued.serial != job.serial);
-            stopped.push(JobEvent { key: job.key, outcome: JobOutcome::Cancelled });
+            stopped.push(JobEvent { key: job.key.clone(), outcome: JobOutcome::Cancelled });
             false
         });
     }
@@ -172,7 +175,7 @@ impl JobRunner {
             // A cancelled job was reported when it was cancelled.
             if let Some(index) = self.active.iter().position(|job| job.serial == serial) {
                 let key = match outcome {
-                    JobOutcome::Partial(_) => self.active[index].key,
+                    JobOutcome::Partial(_) => self.active[index].key.clone(),
                     _ => self.active.remove(index).key,
                 };
                 events.push(JobEvent { key, outcome });
@@ -184,7 +187,7 @@ impl JobRunner {
     /// The jobs that wait or run, oldest first.
     pub fn running(&self) -> impl Iterator<Item = JobStatus> + '_ {
         self.active.iter().map(|job| JobStatus {
-            key: job.key,
+            key: job.key.clone(),
             label: job.label.clone(),
             fraction: job.progress.fraction(),
             done: job.progress.done(),
@@ -270,7 +273,7 @@ mod tests {
     }
 
     /// `spin` runs until cancelled, `panic` panics, anything else ends at once.
-    fn fake(request: &JobRequest, progress: &Progress, _: &dyn Fn(JobOutput)) -> JobOutcome {
+    fn fake(request: &JobRequest, progress: &Progress, _: &(dyn Fn(JobOutput) + Sync)) -> JobOutcome {
         let JobRequest::Open { path, .. } = request else { return JobOutcome::Cancelled };
         match path.to_str() {
             Some("spin") => {

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::look::{LookKey, Looked};
+use crate::analysis::scan::TensorStatistics;
 use crate::analysis::{Statistics, ValueTable};
 use crate::model::{Checkpoint, NodeId, TensorId};
 
@@ -29,7 +31,7 @@ pub struct StatisticsKey {
 }
 
 /// What a job works for; a newer job for the same purpose replaces the older one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum JobKey {
     /// Opening a checkpoint.
     Open(CheckpointId),
@@ -37,12 +39,19 @@ pub enum JobKey {
     Statistics(StatisticsKey),
     /// Statistics of every tensor of an opening.
     Scan(CheckpointId),
+    /// A closer look at a tensor.
+    Look(LookKey),
 }
 
 impl JobKey {
     /// Whether a job for `self` makes one for `other` pointless: statistics follow the selection, which is one.
     pub fn replaces(&self, other: &Self) -> bool {
-        self == other || matches!((self, other), (Self::Statistics(_), Self::Statistics(_)))
+        self == other
+            || match (self, other) {
+                (Self::Statistics(_), Self::Statistics(_)) => true,
+                (Self::Look(own), Self::Look(other)) => own.look.is_instead_of(&other.look),
+                _ => false,
+            }
     }
 
     /// The opening it works for.
@@ -50,6 +59,7 @@ impl JobKey {
         match self {
             Self::Open(id) | Self::Scan(id) => *id,
             Self::Statistics(key) => key.checkpoint,
+            Self::Look(key) => key.checkpoint,
         }
     }
 }
@@ -117,6 +127,13 @@ pub enum JobRequest {
         /// Read from here.
         checkpoint: Arc<Checkpoint>,
     },
+    /// A closer look at one tensor.
+    Look {
+        /// Names the result.
+        key: LookKey,
+        /// Read from here.
+        checkpoint: Arc<Checkpoint>,
+    },
 }
 
 impl JobRequest {
@@ -131,6 +148,7 @@ impl JobRequest {
             Self::Open { id, .. } | Self::OpenExample { id, .. } => JobKey::Open(*id),
             Self::Statistics { key, .. } => JobKey::Statistics(*key),
             Self::Scan { id, .. } => JobKey::Scan(*id),
+            Self::Look { key, .. } => JobKey::Look(key.clone()),
         }
     }
 
@@ -140,6 +158,9 @@ impl JobRequest {
             Self::Open { path, .. } => format!("Opening {}", file_name(path)),
             Self::Scan { checkpoint, .. } => format!("Scanning {}", file_name(checkpoint.path())),
             Self::OpenExample { example, .. } => format!("Opening {}", example.name),
+            Self::Look { key, checkpoint } => {
+                format!("{} of {}", key.look.label(), checkpoint.tensor(key.tensor).name)
+            }
             Self::Statistics { label, .. } => format!("Statistics of {label}"),
         }
     }
@@ -173,19 +194,30 @@ impl ValueSummary {
 /// What a job brought.
 #[derive(Debug, Clone)]
 pub enum JobOutput {
-    /// The catalogue, and what the file is recognised by when it is opened again.
-    Opened(Arc<Checkpoint>, FileIdentity),
+    /// The catalogue, and what is around the file.
+    Opened(Arc<Checkpoint>, Surroundings),
     /// Statistics and value counts.
     Summarised(Arc<ValueSummary>),
     /// Statistics of some tensors of a scan.
     Scanned(Vec<ScannedTensor>),
+    /// A closer look at a tensor.
+    Looked(Arc<Looked>),
 }
 
 /// One tensor of a scan: its statistics, or why there are none.
-pub type ScannedTensor = (TensorId, Result<Statistics, String>);
+pub type ScannedTensor = (TensorId, Result<TensorStatistics, String>);
 
 /// Path, size and time of change of a file, or of the files directly in a folder. `None` where that cannot be found out.
 pub type FileIdentity = Option<u64>;
+
+/// What is around a file that was opened.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// What it is recognised by when it is opened again.
+    pub identity: FileIdentity,
+    /// Other files of its folder that are named like it but for their numbers, in natural order.
+    pub series: Vec<PathBuf>,
+}
 
 /// Why a job failed: what, why, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

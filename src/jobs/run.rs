@@ -1,24 +1,21 @@
 //! One match from request to the function that does it. Knows no threads.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::request::{
-    Example, FileIdentity, JobError, JobOutcome, JobOutput, JobRequest, Subject, ValueSummary,
-};
-use super::scan;
-use crate::analysis::StatisticsBuilder;
+use super::request::{Example, JobError, JobOutcome, JobOutput, JobRequest, Subject, ValueSummary};
+use super::surroundings::surroundings;
+use super::{look, scan};
+use crate::analysis::scan::scan_together;
 use crate::formats::{self, OpenError};
-use crate::model::{Checkpoint, Progress, ReadError, TensorId};
+use crate::model::{Cancelled, Checkpoint, Progress, ReadError, TensorId};
 
 /// Reasons for left-out tensors that are kept; the rest is a number.
 const REASONS_KEPT: usize = 5;
 
 /// Does the work. Blocks; stops soon after `progress` is cancelled.
 /// `report` takes results that are ready before the end.
-pub fn run(request: &JobRequest, progress: &Progress, report: &dyn Fn(JobOutput)) -> JobOutcome {
+pub fn run(request: &JobRequest, progress: &Progress, report: &(dyn Fn(JobOutput) + Sync)) -> JobOutcome {
     let result = match request {
         JobRequest::Open { path, .. } => open(path, progress),
         JobRequest::OpenExample { example, .. } => write_example(example)
@@ -34,6 +31,7 @@ pub fn run(request: &JobRequest, progress: &Progress, report: &dyn Fn(JobOutput)
             summarise(checkpoint, key.subject, progress).map(JobOutput::Summarised)
         }
         JobRequest::Scan { checkpoint, .. } => scan::scan(checkpoint, progress, report),
+        JobRequest::Look { key, checkpoint } => look::look(checkpoint, key, progress).map(JobOutput::Looked),
     };
     match result {
         _ if progress.is_cancelled() => JobOutcome::Cancelled,
@@ -46,7 +44,7 @@ fn open(path: &Path, progress: &Progress) -> Result<JobOutput, JobOutcome> {
     match formats::open(path, progress) {
         Ok(checkpoint) => {
             checkpoint.layer_tree(); // built here, so that the first frame need not
-            Ok(JobOutput::Opened(Arc::new(checkpoint), identity(path)))
+            Ok(JobOutput::Opened(Arc::new(checkpoint), surroundings(path)))
         }
         Err(error) if error.is_cancelled() => Err(JobOutcome::Cancelled),
         Err(error) => {
@@ -63,27 +61,6 @@ fn open(path: &Path, progress: &Progress) -> Result<JobOutput, JobOutcome> {
             Err(JobOutcome::Failed(JobError::new(error.to_string(), Some(advice))))
         }
     }
-}
-
-/// Files of a folder that are looked at for its identity.
-const FILES_LOOKED_AT: usize = 4096;
-
-/// What a file or folder is recognised by: changes when a file is written, added or removed.
-fn identity(path: &Path) -> FileIdentity {
-    let mut hasher = DefaultHasher::new();
-    let mut look = |path: &Path| -> Option<()> {
-        let metadata = std::fs::metadata(path).ok()?;
-        (path, metadata.len(), metadata.modified().ok()?).hash(&mut hasher);
-        Some(())
-    };
-    look(path)?;
-    if path.is_dir() {
-        let entries = std::fs::read_dir(path).ok()?.take(FILES_LOOKED_AT);
-        let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        files.sort();
-        files.iter().try_for_each(|file| look(file))?;
-    }
-    Some(hasher.finish())
 }
 
 fn write_example(example: &Example) -> std::io::Result<PathBuf> {
@@ -109,49 +86,27 @@ pub fn summarise(
             tensors
         }
     };
-    progress.set_total(tensors.iter().map(|&id| checkpoint.tensor(id).bytes()).sum());
-    let mut merged: Option<StatisticsBuilder> = None;
-    let mut summary = ValueSummary::default();
-    let mut failures = 0usize;
-    for id in tensors {
-        let tensor = checkpoint.tensor(id);
-        let mut builder = StatisticsBuilder::new(&tensor.dtype);
-        let read = checkpoint.read_chunks(id, progress, &mut |bytes| {
-            builder.push(bytes);
-            if progress.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        if progress.is_cancelled() || matches!(&read, Err(ReadError::Cancelled)) {
-            return Err(JobOutcome::Cancelled);
-        }
-        match (read, subject) {
-            (Ok(()), _) => {
-                summary.tensors += 1;
-                match &mut merged {
-                    Some(all) => all.merge(&builder),
-                    None => merged = Some(builder),
-                }
-            }
-            (Err(error), Subject::Tensor(_)) => {
-                return Err(JobOutcome::Failed(JobError::new(
-                    format!("Failed to read {}: {error}.", tensor.name),
-                    matches!(error, ReadError::FileChanged).then_some("Reload the checkpoint"),
-                )));
-            }
-            (Err(error), Subject::Group(_)) => {
-                failures += 1;
-                if summary.left_out.len() < REASONS_KEPT {
-                    summary.left_out.push(format!("{}: {error}", tensor.name));
-                }
-            }
-        }
+    let together = scan_together(checkpoint, &tensors, scan::threads(), progress)
+        .map_err(|Cancelled| JobOutcome::Cancelled)?;
+    if let (Subject::Tensor(id), Some((_, error))) = (subject, together.left_out.first()) {
+        return Err(JobOutcome::Failed(JobError::new(
+            format!("Failed to read {}: {error}.", checkpoint.tensor(id).name),
+            matches!(error, ReadError::FileChanged).then_some("Reload the checkpoint"),
+        )));
     }
-    if failures > summary.left_out.len() {
-        summary.left_out.push(format!("and {} more", failures - summary.left_out.len()));
+    let failures = together.left_out.len();
+    let named = together.left_out.iter().take(REASONS_KEPT);
+    let mut left_out: Vec<String> =
+        named.map(|(id, error)| format!("{}: {error}", checkpoint.tensor(*id).name)).collect();
+    if failures > left_out.len() {
+        left_out.push(format!("and {} more", failures - left_out.len()));
     }
-    if let Some(builder) = merged {
-        (summary.statistics, summary.values) = builder.finish();
-    }
-    Ok(Arc::new(summary))
+    Ok(Arc::new(ValueSummary {
+        statistics: together.statistics,
+        values: together.values,
+        tensors: together.tensors,
+        left_out,
+    }))
 }
 
 fn is_under(checkpoint: &Checkpoint, tensor: TensorId, node: crate::model::NodeId) -> bool {

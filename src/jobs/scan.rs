@@ -1,40 +1,38 @@
 //! Statistics of every tensor of a checkpoint, reported in portions while the scan goes on.
 
-use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::request::{JobOutcome, JobOutput, ScannedTensor};
-use crate::analysis::StatisticsBuilder;
-use crate::model::{Checkpoint, Progress, ReadError, TensorId};
+use crate::analysis::scan;
+use crate::model::{Cancelled, Checkpoint, Progress, TensorId};
 
 /// How long results are held back. Shorter would keep the window busy with a table that nobody can read that fast.
 const PORTION: Duration = Duration::from_millis(200);
 
-/// Reads every tensor in file order. A tensor that cannot be read is reported with its reason.
-pub fn scan(
+/// Threads that read and count together.
+pub(super) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+/// Reads every tensor once. A tensor that cannot be read is reported with its reason.
+pub(super) fn scan(
     checkpoint: &Checkpoint,
     progress: &Progress,
-    report: &dyn Fn(JobOutput),
+    report: &(dyn Fn(JobOutput) + Sync),
 ) -> Result<JobOutput, JobOutcome> {
-    progress.set_total(checkpoint.totals().tensor_bytes);
-    let mut portion: Vec<ScannedTensor> = Vec::new();
-    let mut reported = Instant::now();
     let ids: Vec<TensorId> = checkpoint.tensors().map(|(id, _)| id).collect();
-    for id in ids {
-        let mut builder = StatisticsBuilder::new(&checkpoint.tensor(id).dtype);
-        let read = checkpoint.read_chunks(id, progress, &mut |bytes| {
-            builder.push(bytes);
-            if progress.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        if progress.is_cancelled() || matches!(&read, Err(ReadError::Cancelled)) {
-            return Err(JobOutcome::Cancelled);
+    let portion: Mutex<(Vec<ScannedTensor>, Instant)> = Mutex::new((Vec::new(), Instant::now()));
+    scan::scan(checkpoint, &ids, threads(), progress, &|id, result| {
+        let found = result.map(|scanned| scanned.found).map_err(|error| error.to_string());
+        let mut portion = portion.lock().unwrap_or_else(PoisonError::into_inner);
+        portion.0.push((id, found));
+        if portion.1.elapsed() >= PORTION {
+            let (ready, _) = std::mem::replace(&mut *portion, (Vec::new(), Instant::now()));
+            drop(portion);
+            report(JobOutput::Scanned(ready));
         }
-        let result = read.map(|()| builder.finish().0).map_err(|error| error.to_string());
-        portion.push((id, result));
-        if reported.elapsed() >= PORTION {
-            report(JobOutput::Scanned(std::mem::take(&mut portion)));
-            reported = Instant::now();
-        }
-    }
-    Ok(JobOutput::Scanned(portion))
+    })
+    .map_err(|Cancelled| JobOutcome::Cancelled)?;
+    Ok(JobOutput::Scanned(portion.into_inner().unwrap_or_else(PoisonError::into_inner).0))
 }

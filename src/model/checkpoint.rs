@@ -99,6 +99,7 @@ pub struct Totals {
 pub struct Checkpoint {
     path: PathBuf,
     parts: CheckpointParts,
+    siblings: Vec<PathBuf>,
     tree: OnceLock<LayerTree>,
     names: OnceLock<HashMap<String, TensorId>>,
     totals: Totals,
@@ -110,7 +111,14 @@ impl Checkpoint {
         parts.problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
         parts.problems.truncate(PROBLEMS_KEPT);
         let totals = totals(&parts);
-        Self { path: path.to_owned(), parts, tree: OnceLock::new(), names: OnceLock::new(), totals }
+        Self {
+            path: path.to_owned(),
+            parts,
+            siblings: Vec::new(),
+            tree: OnceLock::new(),
+            names: OnceLock::new(),
+            totals,
+        }
     }
 
     /// What was opened: a file or a folder.
@@ -178,6 +186,19 @@ impl Checkpoint {
     /// The worst severity among the findings.
     pub fn worst_problem(&self) -> Option<Severity> {
         self.parts.problems.first().map(|problem| problem.severity)
+    }
+
+    /// The same, as one of a series.
+    #[must_use]
+    pub fn with_siblings(mut self, siblings: Vec<PathBuf>) -> Self {
+        self.siblings = siblings;
+        self
+    }
+
+    /// The checkpoints of the series that this one is of, itself included, the oldest first: what else the folder that
+    /// was opened offers. Each can be opened by its path. Empty where there is no series.
+    pub fn siblings(&self) -> &[PathBuf] {
+        &self.siblings
     }
 
     /// Counts.

@@ -26,6 +26,7 @@ pub use layer_tree::{LayerNode, LayerTree, NodeId};
 pub use problem::{Problem, Severity};
 pub use progress::{Cancelled, Progress};
 pub use rename::RenameRule;
+pub use role::RoleEvidence;
 pub use shape::Shape;
 pub use tensor::{TensorId, TensorInfo, TensorRole};
 pub use value::Value;

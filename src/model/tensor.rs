@@ -1,5 +1,6 @@
 //! One tensor of the catalogue: everything but its values.
 
+use super::role::RoleEvidence;
 use super::{Dtype, Shape};
 
 /// Position of a tensor in its checkpoint's catalogue (file order).
@@ -63,10 +64,14 @@ pub struct TensorInfo {
     pub shape: Shape,
     /// What it is for.
     pub role: TensorRole,
+    /// Why it has that role; `None` where the format leaves no doubt, or the role is unknown.
+    pub role_evidence: Option<RoleEvidence>,
     /// `None` where the file does not say.
     pub trainable: Option<bool>,
     /// The first tensor that shares all its values' storage.
     pub tied_to: Option<TensorId>,
+    /// The variable whose optimizer state or average this is, where the file tells.
+    pub slot_of: Option<TensorId>,
     /// Bytes this tensor takes in the file; 0 for one that is tied to another. May be less than
     /// [`Self::bytes`] (compressed, expanded views).
     pub stored_bytes: u64,
@@ -86,8 +91,10 @@ impl TensorInfo {
             dtype,
             shape,
             role: TensorRole::Unknown,
+            role_evidence: None,
             trainable: None,
             tied_to: None,
+            slot_of: None,
             stored_bytes,
             offset: None,
         }

@@ -5,6 +5,7 @@
 pub mod cursor;
 pub mod limits;
 pub mod pieces;
+mod scattered;
 pub mod source;
 pub mod strided;
 

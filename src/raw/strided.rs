@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use super::scattered::read_scattered;
 use super::{ByteSource, limits};
 use crate::model::{Progress, ReadError, Shape};
 
@@ -73,8 +74,7 @@ impl Strided {
 }
 
 /// Passes all elements of `array` to `sink` in pieces of whole elements, row-major, little-endian.
-/// Memory is bounded by [`limits::CHUNK_BYTES`], except that a non-contiguous array reads its storage
-/// in windows of that size, which is slow for badly scattered ones.
+/// Memory is bounded by [`limits::CHUNK_BYTES`], and by some multiples of it for an array that is not contiguous.
 pub fn read_strided(
     array: &Strided,
     progress: &Progress,
@@ -104,43 +104,7 @@ pub fn read_strided(
             limit: limits::EXPANDED_BYTES,
         });
     }
-    let per_chunk = (limits::CHUNK_BYTES / item).max(1);
-    let mut buffer = vec![0u8; per_chunk.min(elements as usize) * item];
-    let dims = array.shape.dims();
-    let strides = array.strides.as_deref().unwrap_or_default();
-    let mut window = Window { source: &array.source, start: 0, bytes: Vec::new() };
-    let mut index = vec![0u64; dims.len()];
-    let mut position = 0u64;
-    let mut filled = 0usize;
-    for _ in 0..elements {
-        let at = array.offset + position * item as u64;
-        let target = &mut buffer[filled..filled + item];
-        window.copy(at, target)?;
-        filled += item;
-        if filled == buffer.len() {
-            swap(&mut buffer, array.swap_unit);
-            progress.advance(filled as u64)?;
-            if sink(&buffer).is_break() {
-                return Ok(());
-            }
-            filled = 0;
-        }
-        for axis in (0..dims.len()).rev() {
-            index[axis] += 1;
-            position += strides[axis];
-            if index[axis] < dims[axis] {
-                break;
-            }
-            position -= strides[axis] * dims[axis];
-            index[axis] = 0;
-        }
-    }
-    if filled > 0 {
-        swap(&mut buffer[..filled], array.swap_unit);
-        progress.advance(filled as u64)?;
-        let _ = sink(&buffer[..filled]);
-    }
-    Ok(())
+    read_scattered(array, progress, sink)
 }
 
 /// Fills `buffer` with the elements of a contiguous array from byte `offset` of them on, as [`read_strided`] delivers
@@ -187,35 +151,6 @@ pub fn read_range(
         }
     }
     Ok(())
-}
-
-/// The last stretch of a storage that was read, so that neighbouring elements cost no system call.
-struct Window<'a> {
-    source: &'a ByteSource,
-    start: u64,
-    bytes: Vec<u8>,
-}
-
-impl Window<'_> {
-    /// Storages up to this size are held whole: a transposed matrix then costs one read.
-    const WHOLE: u64 = 64 << 20;
-
-    fn copy(&mut self, at: u64, target: &mut [u8]) -> Result<(), ReadError> {
-        let end = at + target.len() as u64;
-        if at < self.start || end > self.start + self.bytes.len() as u64 {
-            let (start, len) = if self.source.len() <= Self::WHOLE {
-                (0, self.source.len())
-            } else {
-                (at, (1 << 16).max(target.len() as u64))
-            };
-            self.bytes = self.source.read_up_to("tensor data", start, len)?;
-            self.start = start;
-        }
-        let from = (at - self.start) as usize;
-        let bytes = self.bytes.get(from..from + target.len()).ok_or(ReadError::FileChanged)?;
-        target.copy_from_slice(bytes);
-        Ok(())
-    }
 }
 
 /// Reverses the bytes of every unit.

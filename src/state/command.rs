@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use super::scan::Statistic;
 use super::settings::{Clip, ThemeChoice, ValueScale};
 use super::tree::{SortColumn, TreeChange};
-use crate::jobs::{CheckpointId, JobEvent, JobKey, StatisticsKey};
+use crate::jobs::{CheckpointId, JobEvent, JobKey, LookKey, StatisticsKey};
+use crate::model::Severity;
 
 /// A page of the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -99,6 +100,30 @@ pub enum Command {
     SetScanOnOpen(bool),
     /// Computes the statistics of every tensor.
     Scan(CheckpointId),
+    /// Asks for a closer look at a tensor, where it is not known yet.
+    Look(LookKey),
+    /// Asks for it again, after a failure.
+    LookAgain(LookKey),
+    /// Sets which values the colours of heat maps span.
+    SetColourRange(Clip),
+    /// Asks where to save a picture.
+    SavePicture {
+        /// File name to suggest.
+        name: String,
+        /// The text of an SVG file.
+        picture: String,
+    },
+    /// Copies or saves a part of the window as a picture.
+    CapturePicture {
+        /// File name to suggest.
+        name: String,
+        /// Left, top, right, bottom in points.
+        rect: [f32; 4],
+        /// To a file; otherwise to the clipboard.
+        to_file: bool,
+    },
+    /// Says something in the status line.
+    Tell(Severity, String),
     /// Shows or hides a statistic as a column of the tree.
     ShowStatistic(Statistic, bool),
     /// Sets the width of a column of the tree, in points; `None` for its own.
@@ -208,6 +233,11 @@ impl Command {
             Self::SetHistogramClip(_) => "Values shown",
             Self::SetScanOnOpen(_) => "Scan values when a checkpoint opens",
             Self::Scan(_) => "Scan values",
+            Self::Look(_) | Self::LookAgain(_) => "Look",
+            Self::SetColourRange(_) => "Colour range",
+            Self::SavePicture { .. } | Self::CapturePicture { to_file: true, .. } => "Save picture…",
+            Self::CapturePicture { .. } => "Copy picture",
+            Self::Tell(..) => "",
             Self::ShowStatistic(statistic, _) => statistic.label(),
             Self::SetColumnWidth(..) => "Column width",
             Self::ClearRecents => "Clear recent files",

@@ -3,7 +3,9 @@
 //! [`apply()`] is the only code that changes it: a command in, effects out. Views read it.
 
 pub mod apply;
+pub mod chart;
 pub mod command;
+pub mod looks;
 pub mod metadata;
 pub mod notices;
 pub mod scan;
@@ -12,9 +14,11 @@ pub mod settings;
 pub mod snippet;
 pub mod statistics;
 pub mod tree;
+pub mod treemap;
 
 pub use apply::{Effect, apply, statistics_key};
 pub use command::{Command, Page, Shortcut};
+pub use looks::LookStore;
 pub use notices::{Notice, Notices};
 pub use scan::{Scan, ScanStatus, Statistic, ValueFacet};
 pub use session::{OpenCheckpoint, Session};
@@ -63,6 +67,8 @@ pub struct AppState {
     pub notices: Notices,
     /// Statistics by what they are of.
     pub statistics: StatisticsStore,
+    /// Closer looks at tensors.
+    pub looks: LookStore,
     /// Complete scans of files that were open before, by what the files are recognised by.
     pub kept_scans: KeptScans,
     /// Jobs as of this frame.

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use crate::analysis::Statistics;
+use crate::analysis::health::{self, Finding, Health, Rule};
+use crate::analysis::scan::TensorStatistics;
 use crate::jobs::{JobError, ScannedTensor};
-use crate::model::{Checkpoint, TensorId};
+use crate::model::{Checkpoint, Severity, TensorId};
 
 use super::tree::Item;
 
@@ -80,7 +82,7 @@ impl Statistic {
 
 /// NaN and infinite elements.
 pub fn non_finite(statistics: &Statistics) -> u64 {
-    statistics.nan + statistics.positive_infinity + statistics.negative_infinity
+    statistics.nan + statistics.infinite()
 }
 
 /// A property of values by which tensors are found.
@@ -117,14 +119,9 @@ impl ValueFacet {
     pub fn matches(self, statistics: &Statistics) -> bool {
         match self {
             Self::Nan => statistics.nan > 0,
-            Self::Infinite => statistics.positive_infinity + statistics.negative_infinity > 0,
-            Self::AllZero => statistics.count > 0 && statistics.zeros == statistics.count,
-            Self::Constant => {
-                statistics.count > 1
-                    && statistics.finite == statistics.count
-                    && statistics.min == statistics.max
-                    && statistics.zeros == 0
-            }
+            Self::Infinite => statistics.infinite() > 0,
+            Self::AllZero => statistics.is_all_zero(),
+            Self::Constant => statistics.count > 1 && statistics.is_constant() && !statistics.is_all_zero(),
             Self::Unreadable => false,
         }
     }
@@ -204,15 +201,34 @@ fn least(a: Option<f64>, b: Option<f64>, pick: fn(f64, f64) -> f64) -> Option<f6
     }
 }
 
+/// The rules' findings, sorted for the window.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    /// All findings.
+    pub health: Health,
+    /// Findings per rule and level, the worst and most frequent first.
+    pub rules: Vec<(Rule, Severity, usize)>,
+    by_tensor: HashMap<TensorId, Vec<usize>>,
+}
+
+impl Verdict {
+    /// The findings about one tensor.
+    pub fn of(&self, id: TensorId) -> impl Iterator<Item = &Finding> {
+        let indices = self.by_tensor.get(&id).into_iter().flatten();
+        indices.filter_map(|&index| self.health.findings.get(index))
+    }
+}
+
 /// Statistics of a whole checkpoint, as far as they are known.
 #[derive(Debug, Clone, Default)]
 pub struct Scan {
     /// How far it is.
     pub status: ScanStatus,
-    tensors: Vec<Option<Statistics>>,
+    tensors: Vec<Option<TensorStatistics>>,
     unreadable: HashMap<TensorId, String>,
     groups: Vec<Sums>,
     counts: HashMap<ValueFacet, u64>,
+    verdict: Option<Verdict>,
     done: usize,
     changes: u64,
 }
@@ -234,8 +250,8 @@ impl Scan {
         self.changes += 1;
         for (id, result) in portion {
             let Some(slot @ None) = self.tensors.get_mut(id.index()) else { continue };
-            let statistics = match result {
-                Ok(statistics) => statistics,
+            let found = match result {
+                Ok(found) => found,
                 Err(reason) => {
                     if self.unreadable.insert(id, reason).is_none() {
                         self.done += 1;
@@ -245,8 +261,9 @@ impl Scan {
                 }
             };
             self.done += 1;
+            let statistics = &found.statistics;
             for facet in ValueFacet::ALL {
-                if facet.matches(&statistics) {
+                if facet.matches(statistics) {
                     *self.counts.entry(facet).or_default() += 1;
                 }
             }
@@ -254,18 +271,19 @@ impl Scan {
                 let mut group = Some(tree.parent_of(id));
                 while let Some(at) = group {
                     if let Some(sums) = self.groups.get_mut(at.0 as usize) {
-                        sums.add(&statistics);
+                        sums.add(statistics);
                     }
                     group = tree.node(at).parent;
                 }
             }
-            *slot = Some(statistics);
+            *slot = Some(found);
         }
     }
 
     /// About how much memory it takes.
     pub fn memory_bytes(&self) -> usize {
-        self.tensors.capacity() * size_of::<Option<Statistics>>() + self.groups.capacity() * size_of::<Sums>()
+        self.tensors.capacity() * size_of::<Option<TensorStatistics>>()
+            + self.groups.capacity() * size_of::<Sums>()
     }
 
     /// Tensors looked at.
@@ -280,7 +298,25 @@ impl Scan {
 
     /// Statistics of a tensor.
     pub fn tensor(&self, id: TensorId) -> Option<&Statistics> {
-        self.tensors.get(id.index())?.as_ref()
+        Some(&self.tensors.get(id.index())?.as_ref()?.statistics)
+    }
+
+    /// The rules' findings, once the scan has ended.
+    pub fn verdict(&self) -> Option<&Verdict> {
+        self.verdict.as_ref()
+    }
+
+    /// Applies the rules to what was found. Once at the end: some of them compare tensors with each other.
+    pub fn judge(&mut self, checkpoint: &Checkpoint) {
+        let health = health::judge(checkpoint, |id| match self.unreadable.get(&id) {
+            Some(reason) => Some(Err(reason.as_str())),
+            None => self.tensors.get(id.index())?.as_ref().map(Ok),
+        });
+        let mut by_tensor: HashMap<TensorId, Vec<usize>> = HashMap::new();
+        for (index, finding) in health.findings.iter().enumerate() {
+            by_tensor.entry(finding.tensor).or_default().push(index);
+        }
+        self.verdict = Some(Verdict { rules: health.by_rule(), by_tensor, health });
     }
 
     /// Why a tensor has no statistics.

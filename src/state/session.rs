@@ -25,6 +25,8 @@ pub struct OpenCheckpoint {
     pub scan: Arc<Scan>,
     /// What the file is recognised by when it is opened again.
     pub identity: FileIdentity,
+    /// Files beside it that are named alike but for their numbers.
+    pub series: Vec<PathBuf>,
     /// Whether the file is no longer the one that was read.
     pub changed_on_disk: bool,
     /// Index among the embedded examples, where it is one.
@@ -61,6 +63,7 @@ impl Session {
             tree: TreeState::default(),
             scan: Arc::default(),
             identity: None,
+            series: Vec::new(),
             changed_on_disk: false,
             example,
         });

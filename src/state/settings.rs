@@ -95,6 +95,8 @@ pub struct Settings {
     pub histogram_scale: ValueScale,
     /// Which values histograms leave out.
     pub histogram_clip: Clip,
+    /// Which values the colours of heat maps span.
+    pub colour_range: Clip,
     /// Whether the statistics of a whole checkpoint are computed when it opens.
     pub scan_on_open: bool,
     /// Statistics that the tree shows as columns.
@@ -113,6 +115,7 @@ impl Default for Settings {
             histogram_log: false,
             histogram_scale: ValueScale::Linear,
             histogram_clip: Clip::None,
+            colour_range: Clip::Hundredth,
             scan_on_open: true,
             statistics_columns: Vec::new(),
             column_widths: Vec::new(),

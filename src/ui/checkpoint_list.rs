@@ -5,6 +5,7 @@ use egui::{Align2, FontId, Frame, Margin, Panel, Rect, Role, ScrollArea, Sense, 
 use super::widgets::{clipped_text, close_button_ui, section_ui};
 use super::{ViewContext, theme};
 use crate::jobs::Loadable;
+use crate::model::Severity;
 use crate::state::session::display_name;
 use crate::state::{Command, OpenCheckpoint, about, format_badge};
 
@@ -103,10 +104,13 @@ fn entry_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
     clipped_text(ui, name_rect, Align2::LEFT_CENTER, &entry.name, theme::body_medium(), text);
 
     let mut detail_rect = bottom;
+    let health = entry.scan.verdict().and_then(|verdict| verdict.health.worst());
     let dot = match (&entry.checkpoint, checkpoint.and_then(|checkpoint| checkpoint.worst_problem())) {
         (Loadable::Failed { .. }, _) => Some(theme.error),
         _ if entry.changed_on_disk => Some(theme.partner),
-        (_, Some(severity)) if severity > crate::model::Severity::Info => Some(theme.severity(severity)),
+        (_, problem) if problem.max(health) > Some(Severity::Info) => {
+            problem.max(health).map(|severity| theme.severity(severity))
+        }
         _ => None,
     };
     if let Some(color) = dot {

@@ -2,10 +2,10 @@
 //!
 //! No view opens files, waits, or loops over tensor values.
 
+pub mod chart;
 pub mod checkpoint_list;
 pub mod dialogs;
 pub mod explore;
-pub mod histogram;
 pub mod inspector;
 pub mod menu_bar;
 pub mod metadata;

@@ -12,11 +12,14 @@ pub fn status_line_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let theme = ctx.theme;
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         if let Some(job) = ctx.state.jobs.first().filter(|job| job.elapsed.as_millis() >= 100) {
+            let label = if ctx.state.jobs.len() > 1 { "Cancel all" } else { "Cancel" };
             let cancel =
-                Button::new(RichText::new("Cancel").font(theme::label())).min_size(Vec2::new(0.0, 18.0));
+                Button::new(RichText::new(label).font(theme::label())).min_size(Vec2::new(0.0, 18.0));
             ui.spacing_mut().button_padding.y = 1.0;
             if ui.add(cancel).on_hover_text(&job.label).clicked() {
-                ctx.commands.send(Command::Cancel(job.key));
+                for job in &ctx.state.jobs {
+                    ctx.commands.send(Command::Cancel(job.key.clone()));
+                }
             }
             let seconds = job.elapsed.as_secs_f64().max(0.001);
             let speed = text::bytes((job.done as f64 / seconds) as u64);

@@ -153,6 +153,25 @@ impl Theme {
         }
     }
 
+    /// A scale of 511 colours over −1 … 1: the partner's colour below zero, the accent above, the ground between.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that makes colours")]
+    pub fn diverging(&self) -> Vec<Color32> {
+        let ground = if self.dark { self.window } else { self.panel };
+        (0..=510)
+            .map(|step| {
+                let at = (step as f32 - 255.0) / 255.0;
+                let end = if at < 0.0 { self.partner } else { self.accent };
+                // Small values must be told from zero: the scale leaves the ground quickly.
+                ground.lerp_to_gamma(end, at.abs().powf(0.8))
+            })
+            .collect()
+    }
+
+    /// Text on a colour of the scale: near its ends, or near the middle.
+    pub fn on_scale(&self, near_an_end: bool) -> Color32 {
+        if near_an_end { if self.dark { self.window } else { self.accent_text } } else { self.text }
+    }
+
     /// Dims what lies behind something that waits for an answer.
     pub fn backdrop(&self) -> Color32 {
         Color32::from_black_alpha(if self.dark { 120 } else { 60 })
@@ -253,6 +272,21 @@ pub fn body_medium() -> FontId {
 /// Labels, badges, axes.
 pub fn label() -> FontId {
     FontId::new(LABEL, FontFamily::Proportional)
+}
+
+/// Names, shapes and numbers where room is scarce.
+pub fn mono_small() -> FontId {
+    FontId::new(11.5, FontFamily::Monospace)
+}
+
+/// What a picture is multiplied with to be shown as it is, or fainter.
+pub fn untinted(opacity: f32) -> Color32 {
+    Color32::WHITE.gamma_multiply(opacity)
+}
+
+/// Numbers along an axis.
+pub fn axis() -> FontId {
+    FontId::new(10.5, FontFamily::Proportional)
 }
 
 /// Labels in upper case over sections.

@@ -4,6 +4,9 @@
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod inspectors;
+mod many;
+
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -11,12 +14,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ckptscope::analysis::StatisticsBuilder;
-use ckptscope::jobs::{JobError, JobEvent, JobKey, JobOutcome, JobOutput, ValueSummary};
+use ckptscope::jobs::{JobError, JobEvent, JobKey, JobOutcome, JobOutput, Surroundings, ValueSummary};
 use ckptscope::model::{
     Checkpoint, CheckpointParts, Dtype, Problem, Progress, ReadError, Shape, TensorId, TensorInfo,
     TensorReader, TensorRole, Value,
 };
-use ckptscope::state::{AppState, Command, Effect, Item, Page, apply};
+use ckptscope::state::{AppState, Command, Effect, Item, Page, SortColumn, Statistic, TreeChange, apply};
 use ckptscope::ui::theme::Themes;
 use ckptscope::ui::{CommandQueue, ViewContext, Views};
 use egui_kittest::Harness;
@@ -123,7 +126,7 @@ fn opening(state: &mut AppState) -> JobKey {
 
 fn ready(state: &mut AppState) {
     let key = opening(state);
-    end(state, key, JobOutcome::Finished(JobOutput::Opened(checkpoint(), None)));
+    end(state, key, JobOutcome::Finished(JobOutput::Opened(checkpoint(), Surroundings::default())));
 }
 
 fn end(state: &mut AppState, key: JobKey, outcome: JobOutcome) {

@@ -205,3 +205,67 @@ fn a_small_archive_made_the_same_way_reads_as_zeros() {
     let values = crate::support::bytes_of(&checkpoint, checkpoint.find("weight").unwrap()).unwrap();
     assert_eq!(values, vec![0; 4096]);
 }
+
+/// A file that begins with `head` and then has `data` bytes that are not written.
+#[cfg(target_os = "linux")]
+fn sparse(path: &Path, head: &[u8], data: u64) {
+    std::fs::write(path, head).unwrap();
+    std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(head.len() as u64 + data).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+fn npy_head(elements: u64) -> Vec<u8> {
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({elements},), }}\n");
+    [b"\x93NUMPY\x01\0".as_slice(), &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat()
+}
+
+#[cfg(target_os = "linux")]
+fn gguf_head(elements: u64) -> Vec<u8> {
+    let mut head = b"GGUF\x03\0\0\0".to_vec();
+    for number in [1, 0, 1] {
+        head.extend(u64::to_le_bytes(number)); // one tensor, no metadata, a name of one letter
+    }
+    head.extend(b"w\x01\0\0\0");
+    head.extend(elements.to_le_bytes());
+    head.extend([0; 12]); // float32 at offset 0
+    head.resize(head.len().next_multiple_of(32), 0);
+    head
+}
+
+#[cfg(target_os = "linux")]
+fn onnx_head(elements: u64) -> Vec<u8> {
+    let varint = |mut value: u64| {
+        let mut bytes = Vec::new();
+        while value > 127 {
+            bytes.push(value as u8 | 128);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    };
+    let data = elements * 4;
+    // TensorProto: dims, data_type, name, raw_data; GraphProto: initializer; ModelProto: ir_version, graph.
+    let tensor = [vec![0x08], varint(elements), b"\x10\x01\x42\x01w\x4a".to_vec(), varint(data)].concat();
+    let graph = [vec![0x2a], varint(tensor.len() as u64 + data), tensor].concat();
+    [vec![0x08, 0x08, 0x3a], varint(graph.len() as u64 + data), graph].concat()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn opening_4_gib_of_any_other_format_reads_only_its_structure() {
+    let folder = tempfile::tempdir().unwrap();
+    let elements = GIB_4 / 4;
+    for (format, head) in
+        [("numpy", npy_head(elements)), ("gguf", gguf_head(elements)), ("onnx", onnx_head(elements))]
+    {
+        let path = folder.path().join(format);
+        sparse(&path, &head, GIB_4);
+        let before = bytes_read();
+        let checkpoint = open(&path).unwrap();
+        let used = bytes_read() - before;
+        assert_eq!(checkpoint.format(), format);
+        assert_eq!(checkpoint.totals().elements, elements);
+        assert!(checkpoint.problems().is_empty(), "{:?}", checkpoint.problems());
+        assert!(used < 2 << 20, "{format}: {used} bytes read");
+    }
+}

@@ -128,6 +128,16 @@ fn roles_and_trainability_are_the_frameworks() {
 }
 
 #[test]
+fn variables_have_the_names_that_the_framework_gives_them() {
+    each_tensor(|checkpoint, id, expected, label, complaints| {
+        if let Some(variable) = expected["variable"].as_str() {
+            let seen = checkpoint.tensor(id).path.last().map(String::as_str);
+            complaints.unless_equal(&format!("name of {label}"), &seen, &Some(variable));
+        }
+    });
+}
+
+#[test]
 fn counts_are_those_of_the_frameworks_own_summary() {
     let mut complaints = Complaints::default();
     for fixture in fixtures() {

@@ -3,10 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure here is a failed test")]
 
 mod bounded;
+mod compare;
+mod compatibility;
 mod fixtures;
+mod keras_folders;
 mod keras_layers;
 mod not_checkpoints;
+mod packed;
 mod parity;
+mod pytorch_sets;
 mod robustness;
 mod safetensors_oracle;
 mod statistics;

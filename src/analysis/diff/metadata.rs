@@ -22,7 +22,7 @@ pub const DIFFERENCES_KEPT: usize = 10_000;
 pub fn metadata_differences(left: &Checkpoint, right: &Checkpoint) -> Vec<MetadataDifference> {
     let mut walk = Walk::default();
     let framework = |checkpoint: &Checkpoint| checkpoint.framework().map(|name| Value::Text(name.to_owned()));
-    if left.framework() != right.framework() {
+    if left.framework().is_some() && right.framework().is_some() && left.framework() != right.framework() {
         walk.note("framework", framework(left), framework(right));
     }
     walk.layers(left.layers(), right.layers());
@@ -72,8 +72,7 @@ impl Walk {
         if self.found.len() >= DIFFERENCES_KEPT {
             return;
         }
-        match (left, right) {
-            (Value::Map(a), Value::Map(b)) => self.entries(a, b),
+        match (without_tuple_mark(left), without_tuple_mark(right)) {
             (Value::Object { class: class_a, fields: a }, Value::Object { class: class_b, fields: b }) => {
                 if class_a != class_b {
                     let class = |name: &str| Some(Value::Text(name.to_owned()));
@@ -81,6 +80,10 @@ impl Walk {
                 }
                 self.entries(a, b);
             }
+            (
+                Value::Map(a) | Value::Object { fields: a, .. },
+                Value::Map(b) | Value::Object { fields: b, .. },
+            ) => self.entries(a, b),
             (Value::List(a), Value::List(b)) if a.len() == b.len() && a.iter().chain(b).any(is_container) => {
                 for (index, (a, b)) in a.iter().zip(b).enumerate() {
                     self.inside(&index.to_string(), |walk, _| walk.values(a, b));
@@ -88,7 +91,7 @@ impl Walk {
             }
             // Tensors are compared as such; their place in the catalogue means nothing here.
             (Value::Tensor(_), Value::Tensor(_)) => {}
-            _ if same(left, right) => {}
+            (a, b) if same(a, b) => {}
             _ => {
                 let path = self.path.clone();
                 self.note(&path, Some(left.clone()), Some(right.clone()));
@@ -124,6 +127,14 @@ impl Walk {
         let path = self.path.clone();
         work(self, &path);
         self.path.truncate(len);
+    }
+}
+
+/// Keras marks tuples in some files (`{"class_name": "__tuple__", "items": […]}`) and writes plain lists in others.
+fn without_tuple_mark(value: &Value) -> &Value {
+    match (value.get("class_name"), value.get("items")) {
+        (Some(Value::Text(name)), Some(items)) if name == "__tuple__" => items,
+        _ => value,
     }
 }
 

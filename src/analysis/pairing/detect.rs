@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use super::{AppliedRule, MatchedBy, Pairing, Rule, frameworks};
-use crate::model::{Checkpoint, RenameRule, Shape, TensorId, TensorInfo};
+use crate::model::{Checkpoint, RenameRule, Shape, TensorInfo};
 
 /// Names that wrappers put among the parts of a name: `DataParallel` and `DistributedDataParallel`, `torch.compile`, FSDP,
 /// activation checkpointing, and the averaged copy of `torch.optim.swa_utils`.
-const WRAPPERS: [&str; 4] = ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
+pub(in crate::analysis) const WRAPPERS: [&str; 4] =
+    ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 
 /// Rules that may follow each other: `module._orig_mod.model.…` needs three.
 const RULES: usize = 8;
@@ -39,10 +40,19 @@ pub(super) fn wrappers(pairing: &mut Pairing, left: &Checkpoint, right: &Checkpo
     }
 }
 
-/// Replaces prefixes that would pair at least half of what is left on one side.
-pub(super) fn prefixes(pairing: &mut Pairing, left: &Checkpoint, right: &Checkpoint) {
+/// Replaces prefixes that would pair at least half of what is left on one side; `only_add_or_strip`: where one side's
+/// prefix is empty.
+pub(super) fn prefixes(
+    pairing: &mut Pairing,
+    left: &Checkpoint,
+    right: &Checkpoint,
+    only_add_or_strip: bool,
+) {
     for _ in 0..RULES {
-        let Some((prefixes, support)) = best_prefixes(pairing, left, right) else { return };
+        let Some((prefixes, support)) = of_unpaired(pairing, left, right) else { return };
+        if only_add_or_strip && !prefixes.0.is_empty() && !prefixes.1.is_empty() {
+            return;
+        }
         let fewer = pairing.only_left.len().min(pairing.only_right.len()).min(SAMPLE);
         // One layer's weight and bias may be of another layer that looks the same; that is for the content to say.
         if support < 4 || support * 2 < fewer || !apply(pairing, left, right, &prefixes, false) {
@@ -54,7 +64,7 @@ pub(super) fn prefixes(pairing: &mut Pairing, left: &Checkpoint, right: &Checkpo
 /// Pairs layers under another name: at least two tensors of the same shapes and parameter names.
 pub(super) fn renamed_layers(pairing: &mut Pairing, left: &Checkpoint, right: &Checkpoint) {
     for _ in 0..RULES {
-        let Some((prefixes, support)) = best_prefixes(pairing, left, right) else { return };
+        let Some((prefixes, support)) = of_unpaired(pairing, left, right) else { return };
         if support < 2 || !apply(pairing, left, right, &prefixes, true) {
             return;
         }
@@ -62,7 +72,7 @@ pub(super) fn renamed_layers(pairing: &mut Pairing, left: &Checkpoint, right: &C
 }
 
 /// A prefix of left names and the prefix of right names that stands for it.
-type Prefixes = (String, String);
+pub(in crate::analysis) type Prefixes = (String, String);
 
 /// Pairs what the prefixes say, and notes the rule. False when that was nothing.
 fn apply(
@@ -87,23 +97,36 @@ fn apply(
     matched > 0
 }
 
+/// What [`best_prefixes`] finds among the tensors without a partner.
+fn of_unpaired(pairing: &Pairing, left: &Checkpoint, right: &Checkpoint) -> Option<(Prefixes, usize)> {
+    let named = |tensor: &'_ TensorInfo| frameworks::shape_with_outputs_first(tensor);
+    let left: Vec<_> = pairing.only_left.iter().map(|&id| left.tensor(id)).collect();
+    let right: Vec<_> = pairing.only_right.iter().map(|&id| right.tensor(id)).collect();
+    best_prefixes(
+        left.iter().map(|tensor| (tensor.name.as_str(), named(tensor))),
+        right.iter().map(|tensor| (tensor.name.as_str(), named(tensor))),
+    )
+}
+
 /// The prefixes with the most pairs of equal endings and shapes, and how many these are.
-fn best_prefixes(pairing: &Pairing, left: &Checkpoint, right: &Checkpoint) -> Option<(Prefixes, usize)> {
+pub(in crate::analysis) fn best_prefixes<'a>(
+    left: impl Iterator<Item = (&'a str, Shape)>,
+    right: impl Iterator<Item = (&'a str, Shape)>,
+) -> Option<(Prefixes, usize)> {
     let mut endings: HashMap<(&str, Shape), Vec<&str>> = HashMap::new();
-    for tensor in tensors(right, &pairing.only_right) {
-        for (prefix, ending) in splits(&tensor.name) {
-            let shared = endings.entry((ending, frameworks::shape_with_outputs_first(tensor))).or_default();
+    for (name, shape) in right.take(SAMPLE) {
+        for (prefix, ending) in splits(name) {
+            let shared = endings.entry((ending, shape.clone())).or_default();
             if shared.len() <= SHARED_ENDINGS {
                 shared.push(prefix);
             }
         }
     }
     let mut support: HashMap<(&str, &str), usize> = HashMap::new();
-    for tensor in tensors(left, &pairing.only_left) {
-        let shape = frameworks::shape_with_outputs_first(tensor);
+    for (name, shape) in left.take(SAMPLE) {
         // The longest ending first: the shorter ones only repeat what it says.
-        let found = splits(&tensor.name)
-            .find_map(|(prefix, ending)| Some((prefix, endings.get(&(ending, shape.clone()))?)));
+        let found =
+            splits(name).find_map(|(prefix, ending)| Some((prefix, endings.get(&(ending, shape.clone()))?)));
         let Some((from, to)) = found.filter(|(_, to)| to.len() <= SHARED_ENDINGS) else { continue };
         for to in to.iter().filter(|to| !differ_in_digits_only(from, to)) {
             *support.entry((from, to)).or_default() += 1;
@@ -111,13 +134,9 @@ fn best_prefixes(pairing: &Pairing, left: &Checkpoint, right: &Checkpoint) -> Op
     }
     support
         .into_iter()
-        // Of equal support the shortest, then the first by name: the same on every run and for either order.
+        // Of equal support the shortest, then the first by name: the same on every run.
         .max_by_key(|&((from, to), count)| (count, std::cmp::Reverse((from.len() + to.len(), from, to))))
         .map(|((from, to), count)| ((from.to_owned(), to.to_owned()), count))
-}
-
-fn tensors<'a>(checkpoint: &'a Checkpoint, ids: &'a [TensorId]) -> impl Iterator<Item = &'a TensorInfo> {
-    ids.iter().take(SAMPLE).map(|&id| checkpoint.tensor(id))
 }
 
 /// A name divided after none of its parts, after the first, after the second, ….

@@ -3,7 +3,7 @@
 //! Works on the two catalogues alone. Content must be read, so whoever can read brings what it found to
 //! [`Pairing::add_by_content`], between the rules and the guess.
 
-mod detect;
+pub(super) mod detect;
 mod frameworks;
 mod guess;
 
@@ -139,9 +139,11 @@ impl Pairing {
             |tensor| Some(tensor.name.clone()),
             |tensor| Some(tensor.name.clone()),
         );
+        // What a shorter name explains comes before what needs another vocabulary.
         detect::wrappers(&mut pairing, left, right);
+        detect::prefixes(&mut pairing, left, right, true);
         frameworks::by_layer(&mut pairing, left, right);
-        detect::prefixes(&mut pairing, left, right);
+        detect::prefixes(&mut pairing, left, right, false);
         pairing.turn(left, right, options);
         pairing.sort();
         pairing

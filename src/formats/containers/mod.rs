@@ -6,4 +6,5 @@ pub mod pickle;
 pub mod protobuf;
 pub mod prototext;
 pub mod sstable;
+pub mod tar;
 pub mod zip;

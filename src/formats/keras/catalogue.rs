@@ -137,6 +137,21 @@ pub(super) fn attribute_metadata(tree: &Tree, structural: &dyn Fn(&str) -> bool)
             metadata.push((path.clone(), Value::Map(kept)));
         }
     }
+    metadata.extend(
+        tree.datasets.iter().filter_map(|dataset| Some((dataset.path.clone(), dataset.texts.clone()?))),
+    );
+    let links: Vec<(String, Value)> = tree
+        .groups
+        .iter()
+        .flat_map(|group| group.links.iter().map(|link| (format!("{}/{}", group.path, link.name), link)))
+        .map(|(path, link)| {
+            let kind = if link.is_external { "external" } else { "soft" };
+            (path, Value::Map(vec![(kind.to_owned(), Value::Text(link.target.clone()))]))
+        })
+        .collect();
+    if !links.is_empty() {
+        metadata.push(("links".to_owned(), Value::Map(links)));
+    }
     metadata
 }
 

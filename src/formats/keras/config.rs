@@ -44,12 +44,16 @@ pub(super) struct Layer {
     pub input_shape: Option<FlowShape>,
     /// Where the graph of a functional model uses it.
     pub calls: Vec<Call>,
+    /// The optimizer that a whole model was compiled with, as its configuration describes it.
+    pub optimizer: Option<Json>,
 }
 
 impl Layer {
     /// The model of a configuration; `None` when the JSON describes none.
     pub fn model(json: &Json) -> Option<Self> {
-        Self::parse(json, true).filter(|model| !model.children.is_empty())
+        let mut model = Self::parse(json, true).filter(|model| !model.children.is_empty())?;
+        model.optimizer = json.get("compile_config").and_then(|compiled| compiled.get("optimizer")).cloned();
+        Some(model)
     }
 
     fn parse(json: &Json, parent_trainable: bool) -> Option<Self> {
@@ -101,6 +105,7 @@ impl Layer {
             children,
             config,
             modern,
+            optimizer: None,
         })
     }
 

@@ -17,6 +17,7 @@ mod config;
 mod config_layout;
 mod graph;
 mod h5_layout;
+mod optimizer_slots;
 mod output_shape;
 mod recurrent;
 mod saved_layout;

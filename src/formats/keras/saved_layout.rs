@@ -10,11 +10,11 @@
 //! Keras 2.12 and 2.13 write `_layer_checkpoint_dependencies` in place of `layers`.
 //! Source: `keras/src/saving/saving_lib.py`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::catalogue::{Catalogue, Entry};
 use super::config::{Layer, snake_case};
-use super::variables;
+use super::{optimizer_slots, variables};
 use crate::formats::containers::hdf5::Tree;
 use crate::model::{LayerInfo, TensorRole};
 
@@ -58,16 +58,28 @@ pub(super) fn read(catalogue: &mut Catalogue, model: Option<&Layer>, keras2: boo
     // Stable: within a layer, and for what is not a layer, the order of the file remains.
     owners.sort_by_key(|owner| position.get(&owner.layer_path).copied().unwrap_or(usize::MAX));
     let mut layers: Vec<LayerInfo> = Vec::new();
+    let mut listed: HashSet<String> = HashSet::new();
+    // Keras orders a layer's trained variables by its sublayers, whose order the file does not keep.
+    let mut order_is_known = model.is_some();
+    // The optimizer comes last: its variables are named after the others.
+    owners.sort_by_key(|owner| owner.role == TensorRole::Optimizer);
     for owner in owners {
         let Some(mut variables) = by_group.remove(owner.group) else { continue };
         variables.sort_unstable();
-        let names = match owner.role {
-            TensorRole::Parameter => variables::names(&owner.class, owner.config, variables.len(), keras2),
-            _ => None,
-        };
+        if owner.role == TensorRole::Optimizer {
+            let model = model.filter(|_| order_is_known);
+            add_optimizer(catalogue, &owner, &variables, model, keras2);
+            continue;
+        }
+        let quantized = variables.first().is_some_and(|&(_, index)| catalogue.is_integer(index));
+        let named = |class: &str| variables::names(class, owner.config, variables.len(), keras2, quantized);
+        let names = named(&owner.class).or_else(|| named(&owner.hint));
+        if owner.role == TensorRole::Parameter {
+            order_is_known &= listed.insert(owner.layer_path.clone());
+        }
         if owner.role == TensorRole::Parameter
             && !owner.layer_path.is_empty()
-            && layers.iter().all(|layer| layer.path != owner.layer_path)
+            && layers.last().is_none_or(|layer| layer.path != owner.layer_path)
         {
             layers.push(LayerInfo {
                 path: owner.layer_path.clone(),
@@ -79,8 +91,14 @@ pub(super) fn read(catalogue: &mut Catalogue, model: Option<&Layer>, keras2: boo
             let name = names.as_ref().and_then(|names| names.get(number as usize).copied());
             let siblings = names.as_deref().unwrap_or_default();
             let mut path = owner.keys.clone();
-            path.push(name.map_or_else(|| number.to_string(), str::to_owned));
-            let statistic = name.is_some_and(|name| variables::is_statistic(name, siblings));
+            match name {
+                Some(name) => path.push(name.to_owned()),
+                None if owner.role == TensorRole::Parameter => path.push(number.to_string()),
+                None => path.extend(["vars".to_owned(), number.to_string()]),
+            }
+            let statistic = name.is_some_and(|name| {
+                variables::is_statistic(name, siblings) || variables::is_adapted(name, owner.config)
+            });
             let trainable = (owner.role == TensorRole::Parameter)
                 .then_some(owner.trainable && !statistic && !catalogue.is_integer(index));
             catalogue
@@ -88,6 +106,49 @@ pub(super) fn read(catalogue: &mut Catalogue, model: Option<&Layer>, keras2: boo
         }
     }
     layers
+}
+
+/// `model` is given where the order of its trained weights is known.
+fn add_optimizer(
+    catalogue: &mut Catalogue,
+    owner: &Owner,
+    variables: &[(u64, usize)],
+    model: Option<&Layer>,
+    keras2: bool,
+) {
+    let tree = catalogue.tree;
+    let dims = |index: usize| tree.datasets.get(index).map(|dataset| dataset.shape.dims());
+    let shapes: Vec<&[u64]> = variables.iter().filter_map(|&(_, index)| dims(index)).collect();
+    let counted = variables.iter().enumerate().all(|(place, &(number, _))| place as u64 == number);
+    let names = if let Some(model) = model.filter(|_| counted) {
+        let trained: Vec<_> = catalogue
+            .tensors
+            .iter()
+            .filter(|tensor| tensor.role == TensorRole::Parameter && tensor.trainable == Some(true))
+            .map(|tensor| (&*tensor.path, tensor.shape.dims()))
+            .collect();
+        let recorded = tree.group(&format!("{}/vars", owner.group)).and_then(|group| group.text("name"));
+        optimizer_slots::names(recorded, model.optimizer.as_ref(), &shapes, &trained)
+    } else {
+        None
+    };
+    for (place, &(number, index)) in variables.iter().enumerate() {
+        let mut path = owner.keys.clone();
+        match names.as_ref().and_then(|names| names.get(place)) {
+            Some(keys) => path.extend(keys.iter().cloned()),
+            None if number == 0 && dims(index) == Some(&[]) && catalogue.is_integer(index) => {
+                path.push("iteration".to_owned());
+            }
+            None if number == 1 && dims(index) == Some(&[]) && !keras2 => {
+                path.push("learning_rate".to_owned());
+            }
+            None => path.extend(["vars".to_owned(), number.to_string()]),
+        }
+        let layer = path.split_last().map(|(_, groups)| groups.join(".")).unwrap_or_default();
+        let role =
+            if path.last().is_some_and(|slot| slot == "average") { TensorRole::Ema } else { owner.role };
+        catalogue.add(index, Entry { path, layer, role, trainable: None });
+    }
 }
 
 /// The object that a `vars` group belongs to.
@@ -100,6 +161,8 @@ struct Owner<'a> {
     layer_path: String,
     /// Class in snake case, as far as it is known.
     class: String,
+    /// Class that the name speaks of which Keras gave the object: `dense_5` is a `dense`.
+    hint: String,
     config: Option<&'a serde_json::Value>,
     role: TensorRole,
     trainable: bool,
@@ -115,13 +178,15 @@ impl<'a> Owner<'a> {
             layer_keys: 0,
             layer_path: String::new(),
             class: String::new(),
+            hint: String::new(),
             config: None,
             role,
             trainable: true,
         };
-        if role != TensorRole::Parameter {
-            owner.keys = parts.iter().map(|&part| part.to_owned()).chain(["vars".to_owned()]).collect();
+        if role == TensorRole::Optimizer || is_metric(&parts) {
+            owner.keys = parts.iter().map(|&part| part.to_owned()).collect();
             owner.layer_path = owner.keys.join(".");
+            owner.class = parts.last().map(|key| class_of_key(key)).unwrap_or_default();
             return owner;
         }
         let mut current = model;
@@ -161,9 +226,11 @@ impl<'a> Owner<'a> {
             if let Some(layer) = layer {
                 owner.trainable = layer.trainable;
                 owner.class = snake_case(&layer.class);
+                owner.hint.clear();
                 owner.config = Some(&layer.config);
             } else {
-                owner.class = class_of_key(key, &owner.class);
+                owner.class = class_of_key(key);
+                owner.hint = recorded.map(class_of_key).unwrap_or_default();
                 owner.config = None;
             }
             if in_container {
@@ -179,22 +246,24 @@ impl<'a> Owner<'a> {
 
 /// What a path holds, from its outermost key and from the trackers that Keras puts into layers.
 fn role(parts: &[&str]) -> TensorRole {
-    match parts.first() {
-        Some(&("optimizer" | "_optimizer")) => return TensorRole::Optimizer,
-        Some(&("metrics" | "_metrics" | "compile_metrics" | "_loss_tracker" | "_compile_metrics")) => {
-            return TensorRole::Other;
-        }
-        _ => {}
+    if matches!(parts.first(), Some(&("optimizer" | "_optimizer"))) {
+        return TensorRole::Optimizer;
     }
     let generator =
         |part: &&str| matches!(*part, "seed_generator" | "_random_generator" | "random_generator");
-    if parts.iter().any(generator) { TensorRole::Other } else { TensorRole::Parameter }
+    if is_metric(parts) || parts.iter().any(generator) { TensorRole::Other } else { TensorRole::Parameter }
 }
 
-/// The class that a key speaks of: `conv2d_1` is a `conv2d`; attributes that Keras's own layers keep sublayers in
-/// are of known classes.
-fn class_of_key(key: &str, outer: &str) -> String {
-    if outer == "multi_head_attention" && key.ends_with("_dense") {
+fn is_metric(parts: &[&str]) -> bool {
+    let holders = ["metrics", "_metrics", "compile_metrics", "_loss_tracker", "_compile_metrics"];
+    parts.first().is_some_and(|part| holders.contains(part))
+}
+
+/// The class that a key speaks of: `conv2d_1` is a `conv2d`; attributes that attention layers keep sublayers in
+/// are of a known class.
+fn class_of_key(key: &str) -> String {
+    let key = key.trim_start_matches('_');
+    if matches!(key, "query_dense" | "key_dense" | "value_dense" | "output_dense" | "gate_dense") {
         return "einsum_dense".to_owned();
     }
     match key.rsplit_once('_') {
@@ -219,8 +288,8 @@ mod tests {
 
     #[test]
     fn a_key_without_its_number_is_the_class() {
-        assert_eq!(class_of_key("batch_normalization_12", ""), "batch_normalization");
-        assert_eq!(class_of_key("conv2d", ""), "conv2d");
-        assert_eq!(class_of_key("key_dense", "multi_head_attention"), "einsum_dense");
+        assert_eq!(class_of_key("batch_normalization_12"), "batch_normalization");
+        assert_eq!(class_of_key("conv2d"), "conv2d");
+        assert_eq!(class_of_key("_key_dense"), "einsum_dense");
     }
 }

@@ -20,6 +20,13 @@ pub(super) fn flag(config: &Json, key: &str, default: bool) -> bool {
     config.get(key).and_then(Json::as_bool).unwrap_or(default)
 }
 
+/// How the weights of a layer are quantised, such as `int8`, where its dtype says so.
+pub(super) fn quantization(config: &Json) -> Option<&str> {
+    let mode = config.get("dtype")?.get("config")?.get("mode")?.as_str()?;
+    // `int4/128` gives the size of the blocks too.
+    mode.split('/').next()
+}
+
 /// One size per spatial dimension: a list, or one number for all.
 pub(super) fn sizes(json: &Json, count: usize) -> Option<Vec<u64>> {
     match json {

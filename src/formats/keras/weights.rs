@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::config::{FlowShape, Layer};
 use super::graph::{self, Flow, Inputs};
 use super::settings::{axes, channels_last, flag, number, sizes, text};
-use super::{output_shape, recurrent, sliding};
+use super::{output_shape, recurrent, settings, sliding};
 use crate::model::ConfiguredCount;
 
 /// One weight.
@@ -81,7 +81,8 @@ fn known_wrapper(layer: &Layer) -> bool {
 /// The weights of a layer that is neither a model nor a wrapper, in the order in which the class makes them.
 pub(super) fn weights(layer: &Layer, inputs: &Inputs) -> Option<Vec<Weight>> {
     let (class, config) = (layer.class.as_str(), layer.rule_config());
-    if is_quantized(config) {
+    // Quantised weights have scales and more beside them.
+    if settings::quantization(config).is_some() {
         return None;
     }
     if has_no_weights(class) {
@@ -328,14 +329,6 @@ fn with_lora(config: &Json, mut weights: Vec<Weight>) -> Vec<Weight> {
         ]);
     }
     weights
-}
-
-/// Whether the layer's dtype says that its weights are quantised: then there are more of them.
-fn is_quantized(config: &Json) -> bool {
-    let class = config.get("dtype").and_then(|dtype| dtype.get("class_name")).and_then(Json::as_str);
-    class.is_some_and(|class| {
-        class.starts_with("Quantized") || class.contains("GPTQ") || class.contains("AWQ")
-    })
 }
 
 fn has_no_weights(class: &str) -> bool {

@@ -38,6 +38,20 @@ impl TensorReader for Reader {
             sink(&unpacked)
         })
     }
+
+    fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
+        let tensor = self.tensors.get(id.index())?;
+        match tensor.values.as_ref().ok()? {
+            Values::Plain(parts) if tensor.packed == 1 => match parts[..] {
+                [Part::Range(start, len)] => Some(self.source.check_unchanged().and_then(|()| {
+                    let bytes = self.source.slice("tensor data", start, len)?;
+                    bytes.read_at("tensor data", offset, buffer)
+                })),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// The elements that share a byte, the lowest bits first, each as a byte of its own.

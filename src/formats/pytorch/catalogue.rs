@@ -1,15 +1,13 @@
-//! Tensors with their names: the catalogue as it grows, ties between tensors, and the reader of their values.
+//! Tensors with their names: the catalogue as it grows, ties between tensors, and bytes that no tensor uses.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
+use super::reader::{TorchReader, Values};
 use super::rebuild::Rebuilt;
-use super::storage::{Place, Storage, swap_unit};
+use super::storage::{Place, Storage};
 use crate::formats::places::Places;
-use crate::model::{
-    Dtype, Problem, Progress, ReadError, Severity, Shape, TensorId, TensorInfo, TensorReader, TensorRole,
-};
-use crate::raw::{ByteSource, Strided, limits, read_strided, read_strided_at};
+use crate::model::{Problem, Severity, Shape, TensorId, TensorInfo, TensorRole};
+use crate::raw::limits;
 
 /// What a tensor is called and what it is for.
 #[derive(Debug, Clone)]
@@ -36,33 +34,9 @@ pub struct Catalogue {
     /// What is wrong with them.
     pub problems: Vec<Problem>,
     values: Places<Values>,
-    ties: HashMap<(usize, u64, u64, u64, u32), TensorId>,
-    /// Per storage: the tensor that counts its bytes, and the end of the last element that any tensor uses.
-    used: HashMap<usize, (TensorId, u64)>,
-}
-
-/// Where the values of one tensor are.
-struct Values {
-    storage: Option<usize>,
-    offset: u64,
-    shape: Shape,
-    strides: Option<Box<[u64]>>,
-    item_bytes: u32,
-    swap_unit: u32,
-}
-
-impl Values {
-    /// The elements, which lie in `source`.
-    fn array(&self, source: ByteSource) -> Strided {
-        Strided {
-            source,
-            offset: self.offset,
-            shape: self.shape.clone(),
-            strides: self.strides.clone(),
-            item_bytes: self.item_bytes,
-            swap_unit: self.swap_unit,
-        }
-    }
+    ties: HashMap<(usize, u64, u64, u64), TensorId>,
+    /// Per storage: the tensor that counts its bytes, and the ranges that tensors use.
+    used: HashMap<usize, (TensorId, Vec<(u64, u64)>)>,
 }
 
 impl Catalogue {
@@ -72,9 +46,8 @@ impl Catalogue {
             return None;
         }
         let id = TensorId(self.tensors.len() as u32);
-        let bits = made.dtype.bits();
-        let item_bytes = bits.div_ceil(8);
-        let mut fault = made.fault;
+        let item_bytes = made.stored_dtype().bits().div_ceil(8);
+        let mut fault = made.fault.clone();
         if fault.is_none() && item_bytes == 0 {
             fault = Some(format!("elements of type {} have no known size", made.dtype));
         }
@@ -95,14 +68,14 @@ impl Catalogue {
             dtype: made.dtype.clone(),
             shape: made.shape.clone(),
             role: naming.role,
+            role_evidence: None,
             trainable: naming.trainable,
             tied_to: None,
+            slot_of: None,
             stored_bytes: 0,
             offset: None,
         };
-        let mut unit = 1;
         if let Some((index, storage)) = storage {
-            unit = swap_unit(&made.dtype, storage.big_endian);
             let end = last_byte(&made.shape, made.strides.as_deref(), offset, item_bytes);
             match end {
                 Some(end) if fault.is_none() && end > storage.place.len() => {
@@ -117,7 +90,7 @@ impl Catalogue {
                 _ => {}
             }
             if fault.is_none() {
-                self.place(id, &mut info, index, &storage.place, offset, end.unwrap_or(offset), bits);
+                self.place(id, &mut info, index, &storage.place, offset, end.unwrap_or(offset));
                 let logical = info.bytes();
                 if logical > storage.place.len() && logical > limits::EXPANDED_BYTES {
                     let text = format!(
@@ -128,7 +101,7 @@ impl Catalogue {
                 }
             }
         }
-        for (severity, code, message) in made.notes {
+        for (severity, code, message) in made.notes.iter().cloned() {
             self.problems.push(Problem { severity, code, message, tensor: Some(id), offset: None });
         }
         if let Some(fault) = &fault {
@@ -152,21 +125,13 @@ impl Catalogue {
         }
         self.values.push(match fault {
             Some(fault) => Err(fault),
-            None => Ok(Values {
-                storage: made.storage,
-                offset,
-                shape: made.shape,
-                strides: made.strides,
-                item_bytes,
-                swap_unit: unit,
-            }),
+            None => Ok(Values::of(&made, storages)),
         });
         self.tensors.push(info);
         Some(id)
     }
 
     /// Ties, and bytes once per storage.
-    #[expect(clippy::too_many_arguments, reason = "one place that calls it, with everything at hand")]
     fn place(
         &mut self,
         id: TensorId,
@@ -175,16 +140,17 @@ impl Catalogue {
         place: &Place,
         start: u64,
         end: u64,
-        bits: u32,
     ) {
         info.offset = place.offset().map(|from| from + start);
-        let used = self.used.entry(index).or_insert((id, 0));
-        used.1 = used.1.max(end);
+        let used = self.used.entry(index).or_insert((id, Vec::new()));
         if used.0 == id {
             info.stored_bytes = place.len();
         }
         if end > start {
-            let key = (index, start, end, info.elements(), bits);
+            if used.1.last() != Some(&(start, end)) {
+                used.1.push((start, end));
+            }
+            let key = (index, start, end, info.elements());
             let first = *self.ties.entry(key).or_insert(id);
             if first != id {
                 info.tied_to = Some(first);
@@ -195,23 +161,45 @@ impl Catalogue {
     /// Says which storages hold much that no tensor uses, then gives what was gathered.
     pub fn finish(mut self, storages: Vec<Storage>) -> (Vec<TensorInfo>, Vec<Problem>, TorchReader) {
         /// Less is padding or chance.
-        const WASTE: u64 = 64 << 10;
+        const WASTE: u64 = 1 << 10;
         let mut wasteful: Vec<_> = self
             .used
-            .iter()
-            .filter_map(|(&index, &(id, end))| {
+            .iter_mut()
+            .filter_map(|(&index, (id, ranges))| {
                 let bytes = storages.get(index)?.place.len();
-                (bytes - end.min(bytes) > WASTE && bytes / 2 > end).then_some((id, bytes, end))
+                let used = covered(ranges).min(bytes);
+                (bytes - used >= WASTE && bytes - used >= bytes / 4).then_some((*id, bytes, used))
             })
             .collect();
         wasteful.sort_unstable();
-        for (id, bytes, end) in wasteful {
-            let text =
-                format!("its storage has {bytes} bytes, of which {} after the last used one", bytes - end);
+        let total: u64 = wasteful.iter().map(|(_, bytes, used)| bytes - used).sum();
+        if wasteful.len() > 1 {
+            let text = format!(
+                "{total} bytes in {} storages belong to no tensor; a copy of the tensors would save them",
+                wasteful.len()
+            );
+            self.problems.push(Problem::info("wasted-bytes", text));
+        }
+        for (id, bytes, used) in wasteful {
+            let text = format!(
+                "its storage has {bytes} bytes, of which tensors use {used}; the other {} are wasted",
+                bytes - used
+            );
             self.problems.push(Problem::info("wasted-bytes", text).on(id));
         }
         (self.tensors, self.problems, TorchReader { values: self.values, storages })
     }
+}
+
+/// Bytes in at least one of the ranges. Sorts them.
+fn covered(ranges: &mut [(u64, u64)]) -> u64 {
+    ranges.sort_unstable();
+    let (mut sum, mut reached) = (0, 0);
+    for &(start, end) in &*ranges {
+        sum += end.saturating_sub(start.max(reached));
+        reached = reached.max(end);
+    }
+    sum
 }
 
 /// Whether the fault is the nature of the tensor rather than damage; see the texts in [`super::rebuild`].
@@ -239,63 +227,4 @@ fn last_byte(shape: &Shape, strides: Option<&[u64]>, offset: u64, item_bytes: u3
         }
     };
     last.checked_add(1)?.checked_mul(u64::from(item_bytes))?.checked_add(offset)
-}
-
-/// Reads values of a PyTorch file's tensors.
-pub struct TorchReader {
-    values: Places<Values>,
-    storages: Vec<Storage>,
-}
-
-impl TorchReader {
-    fn storage(&self, index: usize) -> Result<ByteSource, ReadError> {
-        match self.storages.get(index) {
-            Some(storage) => storage.place.open(),
-            None => Err(ReadError::unsupported("the tensor's storage is not known")),
-        }
-    }
-}
-
-impl TensorReader for TorchReader {
-    fn read_chunks(
-        &self,
-        id: TensorId,
-        progress: &Progress,
-        sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-    ) -> Result<(), ReadError> {
-        let values = self.values.get(id)?;
-        if values.shape.elements() == 0 {
-            return Ok(());
-        }
-        let source = match values.storage {
-            Some(index) => self.storage(index)?,
-            None => return Err(ReadError::unsupported("the tensor has no values")),
-        };
-        read_strided(&values.array(source), progress, sink)
-    }
-
-    fn read_at(&self, id: TensorId, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
-        let values = self.values.get(id).ok()?;
-        // A compressed member would be inflated whole for each request.
-        let Place::Range(source) = &self.storages.get(values.storage?)?.place else { return None };
-        if offset == 0
-            && !buffer.is_empty()
-            && let Err(error) = source.check_unchanged()
-        {
-            return Some(Err(error));
-        }
-        read_strided_at(&values.array(source.clone()), offset, buffer)
-    }
-}
-
-/// The role of a tensor in a `state_dict`, where the file does not mark buffers.
-///
-/// PyTorch's parameters are floating-point (only these can have gradients); quantised ones keep integers.
-pub fn role_by_name(name: &str, dtype: &Dtype) -> TensorRole {
-    let quantised = matches!(dtype, Dtype::Qint8 | Dtype::Quint8 | Dtype::Qint32 | Dtype::Other(..));
-    if crate::model::role::is_known_buffer(name) || !(dtype.is_float() || quantised) {
-        TensorRole::Buffer
-    } else {
-        TensorRole::Parameter
-    }
 }

@@ -144,7 +144,7 @@ impl Chunked {
         let wrong = |reason: String| ReadError::malformed("a part of a tensor", offset, reason);
         let archive = ZipArchive::open(&item)?;
         let zip = zip_layout::open(&archive, progress)?;
-        let storages = zip.storages(&archive);
+        let storages = zip.storages;
         let mut rebuilder = Rebuilder::new(&zip.view, &storages);
         let made = rebuilder.tensor(zip.view.root).ok_or_else(|| wrong("it is no tensor".to_owned()))?;
         if let Some(fault) = made.fault {

@@ -16,7 +16,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::catalogue::role_by_name;
 use super::chunked::{Chunk, Chunked, DataFile};
 use super::joined::Joined;
 use super::metadata::key_text;
@@ -30,7 +29,8 @@ use crate::formats::containers::pickle::{self, NodeId};
 use crate::formats::containers::zip::ZipArchive;
 use crate::formats::shard_index::beside;
 use crate::model::{
-    CheckpointParts, Dtype, Problem, Progress, ReadError, Shape, TensorId, TensorInfo, TensorRole, Value,
+    CheckpointParts, Dtype, Problem, Progress, ReadError, RoleEvidence, Shape, TensorId, TensorInfo,
+    TensorRole, Value, role,
 };
 use crate::raw::{ByteSource, limits};
 
@@ -143,7 +143,8 @@ fn paths(view: &View, planner: Option<NodeId>) -> HashMap<String, Vec<String>> {
 }
 
 /// What a tensor is for, and its layer. Where the nesting was not kept, its name begins with the outer keys.
-fn role(path: &[String], dtype: &Dtype) -> (TensorRole, String) {
+fn give_role(tensor: &mut TensorInfo) {
+    let (path, dtype) = (&tensor.path[..], &tensor.dtype);
     let outer: Vec<&str> = match path {
         [name] => name.split('.').take(1).collect(),
         [outer @ .., _] => outer.iter().map(String::as_str).collect(),
@@ -164,16 +165,22 @@ fn role(path: &[String], dtype: &Dtype) -> (TensorRole, String) {
     let last = path.last().map(String::as_str).unwrap_or_default();
     let inside = path.get(base..).unwrap_or_default().join(".");
     let layer = inside.rsplit_once('.').map(|(layer, _)| layer.to_owned()).unwrap_or_default();
-    match section {
-        Section::Optimizer => (TensorRole::Optimizer, String::new()),
-        Section::Ema => (TensorRole::Ema, layer),
+    let by_keys = |role| (role, RoleEvidence::Keys);
+    let (role, evidence) = match section {
+        Section::Optimizer => by_keys(TensorRole::Optimizer),
+        Section::Ema => by_keys(TensorRole::Ema),
         // A tensor of its own right beside the model; a name without dots is not a part of any module.
-        Section::Other if path.len() > 1 => (TensorRole::Other, String::new()),
+        Section::Other if path.len() > 1 => by_keys(TensorRole::Other),
         Section::Outer | Section::Other if path.len() == 1 && !last.contains('.') && !dtype.is_float() => {
-            (TensorRole::Other, String::new())
+            by_keys(TensorRole::Other)
         }
-        Section::Model { .. } | Section::Outer | Section::Other => (role_by_name(last, dtype), layer),
-    }
+        Section::Model { .. } | Section::Outer | Section::Other => {
+            role::of_state_dict(last, dtype, &tensor.shape)
+        }
+    };
+    let has_layer = matches!(role, TensorRole::Parameter | TensorRole::Buffer | TensorRole::Ema);
+    tensor.layer = if has_layer { layer } else { String::new() };
+    (tensor.role, tensor.role_evidence) = (role, Some(evidence));
 }
 
 /// One item of a file, or why it cannot be read.
@@ -299,15 +306,15 @@ impl Folder<'_> {
         };
         let id = TensorId(self.joined.tensors.len() as u32);
         let mut info = TensorInfo::new(name, dtype.clone(), shape.clone(), 0);
-        (info.role, info.layer) = role(&path, &dtype);
         info.path = path.into();
+        give_role(&mut info);
         match &chunks {
             Ok(_) => info.stored_bytes = info.bytes(),
             Err(fault) => {
                 let text = format!("{:?}: {fault}", info.name);
                 self.joined.problems.push(Problem::error("missing-tensor", text).on(id));
                 if shape.checked_elements().is_none() {
-                    info.role = TensorRole::Unknown;
+                    (info.role, info.role_evidence) = (TensorRole::Unknown, None);
                 }
             }
         }
@@ -381,7 +388,7 @@ impl Folder<'_> {
         let ids = self.joined.add(&format!("value {name:?}"), parts, |tensor| {
             tensor.path = path.iter().chain(&tensor.path).filter(|key| !key.is_empty()).cloned().collect();
             tensor.name = tensor.path.join(".");
-            (tensor.role, tensor.layer) = role(&tensor.path, &tensor.dtype);
+            give_role(tensor);
             true
         });
         renumber(&mut value, &ids);
@@ -401,7 +408,7 @@ fn item_parts(source: &ByteSource, progress: &Progress) -> Result<CheckpointPart
     if source.read_up_to("a value", 0, 4)?.starts_with(b"PK\x03\x04") {
         let archive = ZipArchive::open(source)?;
         let zip = zip_layout::open(&archive, progress)?;
-        return Ok(catalogue_of(&zip.view, &zip.storages(&archive), "pytorch-zip", zip.problems, source));
+        return Ok(catalogue_of(&zip.view, &zip.storages, "pytorch-zip", zip.problems, source));
     }
     let view = View::new(pickle::parse(source, 0, progress)?, source.clone());
     Ok(catalogue_of(&view, &NoStorages, "pytorch-pickle", Vec::new(), source))

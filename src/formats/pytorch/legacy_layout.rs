@@ -124,7 +124,7 @@ pub fn single_storage(
     }
     let archive = ZipArchive::open(bytes)?;
     let zip = zip_layout::open(&archive, progress)?;
-    find(&zip.view, &zip.storages(&archive))
+    find(&zip.view, &zip.storages)
 }
 
 /// Bytes per element of every storage that the object refers to.

@@ -1,9 +1,9 @@
 //! The PyTorch format: which layout, then its catalogue.
 //!
 //! ```text
-//! zip_layout | legacy_layout | a plain pickle
+//! zip_layout, (old_)script_layout, package_layout, export_layout | legacy_layout | tar_layout | a plain pickle
 //!        └─▶ View (pickle graph + known names) ─▶ state_dict, module_tree (names, roles, metadata)
-//!                         StorageMap ─▶ rebuild, numpy ─▶ catalogue (ties, faults, reader)
+//!                         StorageMap ─▶ rebuild, numpy ─▶ catalogue (ties, faults), reader
 //! ```
 //!
 //! Nothing that a pickle names is ever called; see [`super::containers::pickle`].
@@ -11,27 +11,38 @@
 mod catalogue;
 mod chunked;
 mod distributed;
+mod export_layout;
+mod export_program;
+mod gathered;
+mod joblib;
 mod joined;
 mod legacy_layout;
 mod metadata;
 mod module_tree;
 mod names;
+mod nested;
 mod numpy;
+mod old_script_layout;
+mod package_layout;
+mod reader;
 mod rebuild;
+mod script_code;
+mod script_layout;
 mod sections;
 mod sharded;
 mod state_dict;
 mod storage;
+mod tar_layout;
 mod view;
 mod zip_layout;
 
 use super::containers::pickle;
+use super::containers::zip::ZipArchive;
 use super::{Format, Probe};
 use crate::model::{CheckpointParts, Problem, Progress, ReadError, Value};
 use crate::raw::ByteSource;
-use rebuild::Rebuilder;
-use state_dict::Walk;
-use storage::{NoStorages, StorageMap};
+use gathered::Gathered;
+use storage::{Members, NoStorages, StorageMap};
 use view::View;
 
 /// PyTorch checkpoints, and pickles of tensors and arrays.
@@ -43,7 +54,7 @@ impl Format for PyTorch {
     }
 
     fn extensions(&self) -> &'static [&'static str] {
-        &["pt", "pth", "bin", "ckpt", "pkl", "pickle", "tar"]
+        &["pt", "pth", "pt2", "ptl", "bin", "ckpt", "pkl", "pickle", "tar"]
     }
 
     fn detect(&self, probe: &Probe) -> bool {
@@ -53,7 +64,9 @@ impl Format for PyTorch {
         match probe.zip() {
             Some(Ok(archive)) => zip_layout::detect(archive),
             Some(Err(_)) => begins_like_an_archive(probe.head()),
-            None => probe.source().is_some_and(|source| is_pickle(probe.head(), source.len())),
+            None => probe.source().is_some_and(|source| {
+                tar_layout::detect(probe.head()) || is_pickle(probe.head(), source.len())
+            }),
         }
     }
 
@@ -66,15 +79,7 @@ impl Format for PyTorch {
         }
         let source = probe.source().ok_or_else(|| ReadError::unsupported("not a file"))?;
         match probe.zip() {
-            Some(Ok(archive)) => {
-                let zip = zip_layout::open(archive, progress)?;
-                let format = match (zip.is_script, zip.is_package) {
-                    (_, true) => "torch-package",
-                    (true, _) => "torchscript",
-                    _ => "pytorch-zip",
-                };
-                Ok(catalogue_of(&zip.view, &zip.storages(archive), format, zip.problems, source))
-            }
+            Some(Ok(archive)) => open_archive(archive, source, progress),
             // The directory was read when the file was probed; reading it again gives the error itself.
             Some(Err(_)) => match super::containers::zip::ZipArchive::open(source) {
                 Err(error) => Err(error),
@@ -84,8 +89,12 @@ impl Format for PyTorch {
                 let legacy = legacy_layout::open(source, progress)?;
                 Ok(catalogue_of(&legacy.view, &legacy.storages, "pytorch-legacy", legacy.problems, source))
             }
+            None if tar_layout::detect(probe.head()) => {
+                let tar = tar_layout::open(source, progress)?;
+                Ok(catalogue_of(&tar.view, &tar.storages, "pytorch-tar", tar.problems, source))
+            }
             None => {
-                let parsed = pickle::parse(source, 0, progress)?;
+                let parsed = pickle::parse_interleaved(source, 0, progress, &joblib::follows)?;
                 let mut problems = Vec::new();
                 if parsed.end < source.len() {
                     let text =
@@ -93,10 +102,64 @@ impl Format for PyTorch {
                     problems.push(Problem::warning("trailing-bytes", text).at(parsed.end));
                 }
                 let view = View::new(parsed, source.clone());
-                Ok(catalogue_of(&view, &NoStorages, "pytorch-pickle", problems, source))
+                let format = if view.mentions("joblib") { "joblib" } else { "pytorch-pickle" };
+                Ok(catalogue_of(&view, &NoStorages, format, problems, source))
             }
         }
     }
+}
+
+/// One of the archives that torch writes.
+fn open_archive(
+    archive: &ZipArchive,
+    source: &ByteSource,
+    progress: &Progress,
+) -> Result<CheckpointParts, ReadError> {
+    let mut gathered = Gathered::default();
+    let torch = Some("torch".to_owned());
+    if export_layout::detect(archive) {
+        gathered.problems = archive.problems().to_vec();
+        let (metadata, version) = export_layout::read(archive, &mut gathered, progress)?;
+        let framework = version.map_or(torch, |version| Some(format!("torch {version}")));
+        return Ok(gathered.finish("torch-export", framework, metadata, source.len()));
+    }
+    if package_layout::detect(archive) {
+        gathered.problems = archive.problems().to_vec();
+        let metadata = package_layout::read(archive, &mut gathered, progress)?;
+        return Ok(gathered.finish("torch-package", torch, metadata, source.len()));
+    }
+    if old_script_layout::detect(archive) {
+        gathered.problems = archive.problems().to_vec();
+        let (metadata, version) = old_script_layout::read(archive, &mut gathered)?;
+        let framework = version.map_or(torch, |version| Some(format!("torch {version}")));
+        return Ok(gathered.finish("torchscript", framework, metadata, source.len()));
+    }
+    let mut zip = zip_layout::open(archive, progress)?;
+    gathered.problems = std::mem::take(&mut zip.problems);
+    if script_layout::detect(archive, &zip.root) {
+        let metadata = script_layout::read(&zip, archive, &mut gathered, progress);
+        return Ok(gathered.finish("torchscript", torch, metadata, source.len()));
+    }
+    let metadata = gathered.object(&zip.view, &zip.storages, &[]);
+    gathered.problems.extend(unused(archive, &zip.storages, &gathered));
+    Ok(finished(gathered, &zip.view, "pytorch-zip", metadata, source))
+}
+
+/// Says which storages of an archive belong to nothing.
+fn unused(archive: &ZipArchive, storages: &Members, gathered: &Gathered) -> Option<Problem> {
+    let (mut count, mut bytes, mut example) = (0u64, 0u64, None);
+    for entry in archive.entries() {
+        if let Some(key) = entry.name.strip_prefix(&storages.before)
+            && !gathered.has_key(key)
+        {
+            count += 1;
+            bytes = bytes.saturating_add(entry.size);
+            example.get_or_insert(&entry.name);
+        }
+    }
+    let text =
+        format!("{count} storages of together {bytes} bytes belong to no tensor, such as {:?}", example?);
+    Some(Problem::info("unused-storages", text))
 }
 
 /// Whether it stands for a checkpoint of several files.
@@ -104,34 +167,50 @@ fn is_set(probe: &Probe) -> bool {
     sharded::detect(probe) || distributed::detect(probe)
 }
 
+/// A file of one object.
 fn catalogue_of(
     view: &View,
     map: &dyn StorageMap,
     format: &'static str,
-    mut problems: Vec<Problem>,
+    problems: Vec<Problem>,
     source: &ByteSource,
 ) -> CheckpointParts {
-    let mut walk = Walk::new(Rebuilder::new(view, map));
-    let metadata = walk.run();
-    let Walk { rebuilder, catalogue, layers, found_model, .. } = walk;
-    let (tensors, found, reader) = catalogue.finish(rebuilder.storages);
-    problems.extend(found);
+    let mut gathered = Gathered::default();
+    gathered.problems = problems;
+    let metadata = gathered.object(view, map, &[]);
+    finished(gathered, view, format, metadata, source)
+}
+
+fn finished(
+    gathered: Gathered,
+    view: &View,
+    format: &'static str,
+    metadata: Value,
+    source: &ByteSource,
+) -> CheckpointParts {
     let lightning = metadata.get("pytorch-lightning_version").and_then(Value::as_text);
     let framework = match lightning {
         Some(version) => Some(format!("torch, lightning {version}")),
-        None => (format != "pytorch-pickle" || view.mentions_torch()).then(|| "torch".to_owned()),
+        None if view.mentions("torch") => Some("torch".to_owned()),
+        None if view.mentions("sklearn") => Some(match sklearn_version(&metadata) {
+            Some(version) => format!("scikit-learn {version}"),
+            None => "scikit-learn".to_owned(),
+        }),
+        None => (!matches!(format, "pytorch-pickle" | "joblib")).then(|| "torch".to_owned()),
     };
-    CheckpointParts {
-        format,
-        framework,
-        counts_known: found_model && !tensors.is_empty(),
-        tensors,
-        layers,
-        metadata,
-        problems,
-        file_bytes: source.len(),
-        reader: Box::new(reader),
-    }
+    gathered.finish(format, framework, metadata, source.len())
+}
+
+/// Every estimator keeps the version of scikit-learn that saved it; the outermost, or the first inside it.
+fn sklearn_version(metadata: &Value) -> Option<&str> {
+    let own = |value: &'_ Value| value.get("_sklearn_version").is_some();
+    let inner = match metadata {
+        Value::Map(fields) | Value::Object { fields, .. } => {
+            fields.iter().map(|(_, value)| value).find(|value| own(value))
+        }
+        _ => None,
+    };
+    [Some(metadata), inner].into_iter().flatten().find_map(|value| value.get("_sklearn_version")?.as_text())
 }
 
 /// Whether the first member of a damaged zip is one that PyTorch writes first.

@@ -5,12 +5,12 @@
 
 use std::collections::HashSet;
 
-use super::catalogue::{Naming, role_by_name};
+use super::catalogue::Naming;
 use super::metadata::{key_text, simple};
 use super::rebuild::Declared;
 use super::state_dict::{Found, Section, Walk};
 use crate::formats::containers::pickle::NodeId;
-use crate::model::{LayerInfo, TensorRole, Value};
+use crate::model::{LayerInfo, RoleEvidence, TensorRole, Value, role};
 use crate::raw::limits;
 
 /// Attributes that every module has and that say nothing.
@@ -45,7 +45,10 @@ impl Walk<'_> {
         let Some(attributes) = view.attributes(id) else { return false };
         let has = |key: &str| view.entry(&attributes, key).is_some();
         has("_parameters") && has("_modules")
-            || view.class(id).is_some_and(|class| class.starts_with("__torch__."))
+            || view.class(id).is_some_and(|class| match self.code.class(&class) {
+                Some(known) => known.is_module,
+                None => class.starts_with("__torch__."),
+            })
     }
 
     /// One module and those inside; gives its settings, and theirs under `_modules`.
@@ -57,7 +60,7 @@ impl Walk<'_> {
         self.layers.push(LayerInfo {
             path: self.path.get(place.base..).unwrap_or_default().join("."),
             segments: self.path.clone(),
-            class: class.map(|class| class.rsplit('.').next().unwrap_or_default().to_owned()),
+            class: class.as_ref().map(|class| class.rsplit('.').next().unwrap_or_default().to_owned()),
             ..LayerInfo::default()
         });
         let group = |name: &str| {
@@ -65,8 +68,9 @@ impl Walk<'_> {
         };
         let is_script = view.entry(&attributes, "_parameters").is_none();
 
+        let mut config = Vec::new();
         for (key, value) in group("_parameters") {
-            self.member(key, value, section, Some(Declared::Parameter), place, "_parameters.");
+            self.member(key, value, section, Some(Declared::Parameter), (place, "_parameters."), &mut config);
         }
         let passing: HashSet<String> = view
             .entry(&attributes, "_non_persistent_buffers_set")
@@ -75,12 +79,11 @@ impl Walk<'_> {
             .into_iter()
             .map(|item| key_text(view, item))
             .collect();
-        for (key, value) in group("_buffers") {
-            if !passing.contains(&key_text(view, key)) {
-                self.member(key, value, section, Some(Declared::Buffer), place, "_buffers.");
-            }
+        let (unsaved, buffers): (Vec<_>, Vec<_>) =
+            group("_buffers").into_iter().partition(|(key, _)| passing.contains(&key_text(view, *key)));
+        for (key, value) in buffers {
+            self.member(key, value, section, Some(Declared::Buffer), (place, "_buffers."), &mut config);
         }
-        let mut config = Vec::new();
         let mut children: Vec<(NodeId, NodeId)> = group("_modules");
         let mut later = Vec::new();
         for &(key, value) in &attributes {
@@ -89,10 +92,17 @@ impl Walk<'_> {
                 continue;
             }
             if is_script && view.is_tensor(value) {
-                self.member(key, value, section, None, place, "");
+                let known = class.as_ref().and_then(|class| self.code.class(class));
+                let (declared, inner) = match known {
+                    Some(known) if known.parameters.contains(&name) => (Some(Declared::Parameter), section),
+                    Some(known) if known.buffers.contains(&name) => (Some(Declared::Buffer), section),
+                    Some(_) if section != Section::Ema => (None, Section::Other),
+                    _ => (None, section),
+                };
+                self.member(key, value, inner, declared, (place, ""), &mut config);
             } else if is_script && self.is_module(value) {
                 children.push((key, value));
-            } else if let Some(value) = simple(view, value) {
+            } else if let Some(value) = simple(view, value).filter(|_| !view.is_tensor(value)) {
                 if !name.starts_with('_') {
                     config.push((name, value));
                 }
@@ -117,7 +127,10 @@ impl Walk<'_> {
                 modules.push((key, Value::Object { class, fields: settings }));
             }
         }
-        // Other attributes come last, so that the tensors of the state_dict are first of those that share a storage.
+        // What is in no state_dict comes last, so that the tensors of the state_dict are first of those that share a storage.
+        for (key, value) in unsaved {
+            self.member(key, value, section, Some(Declared::Buffer), (place, "_buffers."), &mut config);
+        }
         for (name, value) in later {
             let before = self.catalogue.tensors.len();
             let depth = self.path.len();
@@ -135,6 +148,9 @@ impl Walk<'_> {
                 config.push((name, value));
             }
         }
+        if let Some(known) = class.as_ref().and_then(|class| self.code.class(class)) {
+            config.extend(known.constants.iter().cloned());
+        }
         if let Some(layer) = self.layers.get_mut(index) {
             layer.config = Value::Map(config.clone());
         }
@@ -145,34 +161,49 @@ impl Walk<'_> {
         config
     }
 
-    /// A parameter or buffer of a module.
+    /// A parameter or buffer of a module. `place` is the module and what stands before the key as it is stored.
     fn member(
         &mut self,
         key: NodeId,
         value: NodeId,
         section: Section,
         declared: Option<Declared>,
-        place: &Place,
-        between: &str,
+        (place, between): (&Place, &str),
+        config: &mut Vec<(String, Value)>,
     ) {
         if self.is_none(value) {
             return;
         }
         let view = self.rebuilder.view;
         let key = key_text(view, key);
-        let Some(made) = self.rebuilder.tensor(value) else { return };
+        let Some(mut made) = self.rebuilder.tensor(value) else {
+            // An object of a foreign class in place of a tensor: it can hold some.
+            self.path.push(key);
+            let found = self.find(value, Section::Other);
+            let key = self.path.pop().unwrap_or_default();
+            if let Found::Value(value) = found {
+                config.push((key, value));
+            }
+            return;
+        };
         let layer = self.path.get(place.base..).unwrap_or_default().join(".");
-        let role = match (section, declared) {
-            (Section::Ema, _) => TensorRole::Ema,
-            (Section::Optimizer, _) => TensorRole::Optimizer,
-            (_, Some(Declared::Parameter)) => TensorRole::Parameter,
-            (_, Some(Declared::Buffer)) => TensorRole::Buffer,
-            // TorchScript marks only what is trained.
-            _ if made.requires_grad == Some(true) => TensorRole::Parameter,
-            _ => role_by_name(&key, &made.dtype),
+        let (role, evidence) = match (section, declared) {
+            (Section::Ema, _) => (TensorRole::Ema, RoleEvidence::Keys),
+            (Section::Optimizer, _) => (TensorRole::Optimizer, RoleEvidence::Keys),
+            (_, Some(Declared::Parameter)) => (TensorRole::Parameter, RoleEvidence::Declared),
+            (_, Some(Declared::Buffer)) => (TensorRole::Buffer, RoleEvidence::Declared),
+            (Section::Other, None) => (TensorRole::Other, RoleEvidence::Keys),
+            // Without its source TorchScript marks only what is trained.
+            _ if made.requires_grad == Some(true) => (TensorRole::Parameter, RoleEvidence::Declared),
+            _ => role::of_state_dict(&key, &made.dtype, &made.shape),
         };
         let trainable = if role == TensorRole::Parameter { made.requires_grad } else { None };
         let stored_name = (!between.is_empty()).then(|| join(&place.stored, &format!("{between}{key}")));
+        // Its attributes can hold the tensor itself, or the module.
+        let walked = made.attributes.is_some() && self.activate(value);
+        if !walked {
+            made.attributes = None;
+        }
         self.path.push(key);
         let naming = Naming {
             name: self.path.join("."),
@@ -182,8 +213,15 @@ impl Walk<'_> {
             role,
             trainable,
         };
-        self.add(made, naming);
-        self.path.pop();
+        let found = self.add(made, naming);
+        self.note_evidence(&found, Some(evidence));
+        let key = self.path.pop().unwrap_or_default();
+        if walked {
+            self.deactivate(value);
+        }
+        if let Found::Value(value) = found {
+            config.push((key, value));
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Between the pickle graph and [`super::rebuild`]: every global is looked up once, by name. Nothing outside
 //! this table is interpreted; it stays an opaque object.
 
+use super::joblib;
 use crate::formats::containers::pickle::Global;
 use crate::model::Dtype;
 
@@ -15,10 +16,14 @@ pub enum Known {
     TensorV3,
     /// `_rebuild_parameter`, `_with_state`, and `Parameter` itself: a tensor and whether it requires a gradient.
     Parameter,
+    /// `torch.autograd.Variable` (torch < 0.4): a tensor; whether it requires a gradient is in its state.
+    Variable,
+    /// `torch.FloatTensor` and its kind (the first releases): storage, offset, size and strides are its state.
+    TensorClass,
     /// `_rebuild_from_type_v2`: function, type, arguments, attributes.
     FromType,
-    /// `_rebuild_from_type`: the same with the function's arguments last but one and no attributes.
-    DeviceFromNumpy,
+    /// `_rebuild_device_tensor_from_numpy`, `_from_cpu_tensor`: data, dtype, device, `requires_grad`.
+    OfDevice,
     /// `_rebuild_meta_tensor_no_storage`: dtype, size, strides, `requires_grad`.
     Meta,
     /// `_rebuild_wrapper_subclass`: class, dtype, size, strides, offset, layout, device, `requires_grad`.
@@ -29,8 +34,6 @@ pub enum Known {
     Sparse,
     /// `_rebuild_nested_tensor`: buffer, sizes, strides, offsets.
     Nested,
-    /// A rebuild function of torch that is not known.
-    UnknownRebuild,
     /// A storage class and the dtype of its elements; `None` for untyped bytes.
     Storage(Option<Dtype>),
     /// `torch.storage._load_from_bytes`: a whole PyTorch file as bytes.
@@ -45,6 +48,8 @@ pub enum Known {
     NumpyArray,
     /// `numpy.core.numeric._frombuffer`: buffer, dtype, shape, order.
     NumpyBuffer,
+    /// `joblib.numpy_pickle.NumpyArrayWrapper`: an array whose bytes follow in the stream.
+    JoblibArray,
     /// `numpy.core.multiarray.scalar`: dtype, bytes.
     NumpyScalar,
     /// `numpy.dtype`.
@@ -55,8 +60,10 @@ pub enum Known {
     Bytes,
     /// Dictionaries: `OrderedDict`, `defaultdict`, `Counter`, `dict`.
     Mapping,
-    /// Lists, sets and queues.
+    /// Lists, sets and queues; TorchScript's `build_intlist` and its kind.
     Sequence,
+    /// `torch.jit._pickle.restore_type_tag`: a container and the name of its type.
+    Tagged,
     /// `complex`: real, imaginary.
     Complex,
     /// `copyreg._reconstructor`: class, base, base's state; and `copyreg.__newobj__`: class, arguments.
@@ -72,8 +79,9 @@ impl Known {
         let root = module.split('.').next().unwrap_or(module);
         match root {
             "torch" => torch(module, name),
+            "joblib" | "sklearn" if joblib::is_wrapper(global) => Self::JoblibArray,
             "numpy" => match name {
-                "_reconstruct" => Self::NumpyArray,
+                "_reconstruct" | "_mareconstruct" => Self::NumpyArray,
                 "_frombuffer" => Self::NumpyBuffer,
                 "scalar" => Self::NumpyScalar,
                 "dtype" => Self::NumpyDtype,
@@ -107,16 +115,19 @@ impl Known {
             Self::Tensor
                 | Self::TensorV3
                 | Self::Parameter
+                | Self::Variable
+                | Self::TensorClass
                 | Self::FromType
-                | Self::DeviceFromNumpy
+                | Self::OfDevice
                 | Self::Meta
                 | Self::Wrapper
                 | Self::Quantized
                 | Self::Sparse
                 | Self::Nested
-                | Self::UnknownRebuild
+                | Self::LoadFromBytes
                 | Self::NumpyArray
                 | Self::NumpyBuffer
+                | Self::JoblibArray
         )
     }
 }
@@ -125,12 +136,15 @@ fn torch(module: &str, name: &str) -> Known {
     match name {
         "_rebuild_tensor" | "_rebuild_tensor_v2" => Known::Tensor,
         "_rebuild_tensor_v3" => Known::TensorV3,
-        "_rebuild_parameter" | "_rebuild_parameter_with_state" | "_rebuild_device_tensor_from_cpu_tensor" => {
-            Known::Parameter
-        }
+        "_rebuild_parameter" | "_rebuild_parameter_with_state" => Known::Parameter,
+        "restore_type_tag" if module == "torch.jit._pickle" => Known::Tagged,
+        "build_intlist" | "build_tensorlist" | "build_doublelist" | "build_boollist" => Known::Sequence,
+        "Variable" if module.starts_with("torch.autograd") => Known::Variable,
         "Parameter" | "Buffer" if module.starts_with("torch.nn.parameter") => Known::Parameter,
         "_rebuild_from_type_v2" | "_rebuild_from_type" => Known::FromType,
-        "_rebuild_device_tensor_from_numpy" | "_rebuild_xla_tensor" => Known::DeviceFromNumpy,
+        "_rebuild_device_tensor_from_numpy"
+        | "_rebuild_device_tensor_from_cpu_tensor"
+        | "_rebuild_xla_tensor" => Known::OfDevice,
         "_rebuild_meta_tensor_no_storage" => Known::Meta,
         "_rebuild_wrapper_subclass" => Known::Wrapper,
         "_rebuild_qtensor" => Known::Quantized,
@@ -139,8 +153,10 @@ fn torch(module: &str, name: &str) -> Known {
         "_load_from_bytes" => Known::LoadFromBytes,
         "Size" => Known::Size,
         "device" => Known::Device,
-        _ if name.starts_with("_rebuild_") => Known::UnknownRebuild,
         _ if name.ends_with("Storage") => storage(name),
+        _ if name.ends_with("Tensor") && matches!(module, "torch" | "torch.cuda" | "torch.tensor") => {
+            Known::TensorClass
+        }
         _ if module == "torch" => {
             Dtype::from_name(name).or_else(|| exotic(name)).map_or(Known::Unknown, Known::Dtype)
         }
@@ -182,7 +198,9 @@ fn storage(name: &str) -> Known {
         "QInt32Storage" => Dtype::Qint32,
         "QUInt4x2Storage" => Dtype::Other("quint4x2".into(), 8),
         "QUInt2x4Storage" => Dtype::Other("quint2x4".into(), 8),
-        "UntypedStorage" | "_UntypedStorage" => return Known::Storage(None),
+        "UntypedStorage" | "_UntypedStorage" | "TypedStorage" | "_TypedStorage" => {
+            return Known::Storage(None);
+        }
         _ => return Known::Unknown,
     }))
 }

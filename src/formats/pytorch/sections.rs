@@ -28,7 +28,7 @@ impl Section {
             |known: &[&str]| words.iter().any(|word| known.contains(&word.to_ascii_lowercase().as_str()));
         if any(&["optimizer", "optimizers", "optim", "optimiser", "opt"]) {
             Section::Optimizer
-        } else if any(&["ema", "swa", "averaged", "shadow"]) {
+        } else if any(&["ema", "swa", "averaged", "averaging", "shadow"]) {
             Section::Ema
         } else if any(&[
             "scheduler",

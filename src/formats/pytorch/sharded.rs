@@ -7,11 +7,10 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::PyTorch;
-use super::catalogue::role_by_name;
 use super::joined::Joined;
 use crate::formats::shard_index::{Shard, ShardIndex, index_in_folder, is_index};
 use crate::formats::{Format as _, Probe};
-use crate::model::{CheckpointParts, Problem, Progress, ReadError, TensorRole};
+use crate::model::{CheckpointParts, Problem, Progress, ReadError, TensorRole, role};
 use crate::raw::ByteSource;
 
 /// How the indices of sets end.
@@ -83,7 +82,8 @@ fn add<'a>(set: &mut Joined, shard: &'a Shard, parts: CheckpointParts) -> HashSe
         };
         // A shard alone may not show what its tensors are for; the whole set is a model's state_dict.
         if tensor.role == TensorRole::Unknown && tensor.shape.checked_elements().is_some() {
-            tensor.role = role_by_name(&tensor.name, &tensor.dtype);
+            let (role, evidence) = role::of_state_dict(&tensor.name, &tensor.dtype, &tensor.shape);
+            (tensor.role, tensor.role_evidence) = (role, Some(evidence));
         }
         found.insert(name)
     });

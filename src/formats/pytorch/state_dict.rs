@@ -7,14 +7,15 @@
 
 use std::collections::HashSet;
 
-use super::catalogue::{Catalogue, Naming, role_by_name};
+use super::catalogue::{Catalogue, Naming};
 use super::metadata::{key_text, simple};
 use super::names::Known;
-use super::rebuild::{Declared, Rebuilder, Rebuilt};
+use super::rebuild::{Declared, Part, Rebuilder, Rebuilt};
+use super::script_code::ScriptCode;
 pub use super::sections::Section;
 use super::sections::{is_model_word, is_parameter_name};
 use crate::formats::containers::pickle::{Node, NodeId};
-use crate::model::{LayerInfo, Problem, TensorId, TensorRole, Value};
+use crate::model::{LayerInfo, Problem, RoleEvidence, TensorId, TensorRole, Value, role};
 use crate::raw::limits;
 
 /// What a node came to.
@@ -40,8 +41,14 @@ pub struct Walk<'a> {
     pub layers: Vec<LayerInfo>,
     /// Whether a part was found that is clearly a model's.
     pub found_model: bool,
+    /// Classes of TorchScript; empty for other files.
+    pub code: ScriptCode,
+    /// Buffers of the model, where the file lists them, as `DeepSpeed` does under `buffer_names`.
+    buffer_names: Option<HashSet<String>>,
     /// The keys that lead to the current node.
     pub(super) path: Vec<String>,
+    /// How many of them lead to the root.
+    root_depth: usize,
     active: HashSet<NodeId>,
     seen: HashSet<NodeId>,
     values: usize,
@@ -50,13 +57,16 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Over the root of the rebuilder's pickle.
-    pub fn new(rebuilder: Rebuilder<'a>) -> Self {
+    /// Over the rebuilder's pickle.
+    pub fn new(rebuilder: Rebuilder<'a>, code: ScriptCode) -> Self {
         Self {
             rebuilder,
+            code,
+            root_depth: 0,
             catalogue: Catalogue::default(),
             layers: Vec::new(),
             found_model: false,
+            buffer_names: None,
             path: Vec::new(),
             active: HashSet::new(),
             seen: HashSet::new(),
@@ -66,10 +76,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Walks everything; gives the metadata.
-    pub fn run(&mut self) -> Value {
-        let root = self.rebuilder.view.root;
-        match self.find(root, Section::Outer) {
+    /// Walks everything under `root`, whose tensors' names begin with `prefix`; gives the metadata.
+    pub fn run(&mut self, root: NodeId, prefix: &[String], section: Section) -> Value {
+        self.path = prefix.to_vec();
+        self.root_depth = prefix.len();
+        match self.find(root, section) {
             Found::Value(value) => value,
             Found::Tensor(_) | Found::Tensors => Value::empty(),
         }
@@ -88,13 +99,16 @@ impl<'a> Walk<'a> {
                 return Found::Value(Value::Elided("the same as an earlier value"));
             }
         }
-        if view.is_tensor(id)
-            && let Some(made) = self.rebuilder.tensor(id)
-        {
-            return self.tensor(made, section);
-        }
-        if let Some(value) = simple(view, id) {
-            return Found::Value(value);
+        let made = self.rebuilder.tensor(id);
+        match made {
+            // One with attributes is a container too: they can hold tensors, and the tensor itself.
+            Some(ref made) if made.attributes.is_some() => {}
+            Some(made) => return self.tensor(made, section),
+            None => {
+                if let Some(value) = simple(view, id) {
+                    return Found::Value(value);
+                }
+            }
         }
         if self.path.len() >= limits::METADATA_DEPTH {
             return Found::Value(Value::Elided("nested too deeply"));
@@ -104,7 +118,10 @@ impl<'a> Walk<'a> {
         }
         let repeats = !self.seen.insert(id);
         self.repeating += u32::from(repeats);
-        let found = self.container(id, section);
+        let found = match made {
+            Some(made) => self.tensor(made, section),
+            None => self.container(id, section),
+        };
         self.repeating -= u32::from(repeats);
         self.active.remove(&id);
         found
@@ -113,7 +130,8 @@ impl<'a> Walk<'a> {
     fn container(&mut self, id: NodeId, section: Section) -> Found {
         let view = self.rebuilder.view;
         if let Some(entries) = view.mapping(id) {
-            return self.dictionary(&entries, section);
+            let found = self.dictionary(&entries, section);
+            return self.with_attributes(id, found);
         }
         if let Some(items) = view.sequence(id) {
             return self.list(&items, section);
@@ -124,14 +142,45 @@ impl<'a> Walk<'a> {
         Found::Value(self.object(id, section))
     }
 
+    /// Adds the attributes of a dictionary of a foreign class to what its entries came to.
+    fn with_attributes(&mut self, id: NodeId, found: Found) -> Found {
+        let view = self.rebuilder.view;
+        // Those of `OrderedDict` are torch's bookkeeping (`_metadata`).
+        let is_foreign = view.call(id).is_some_and(|(_, known)| *known != Known::Mapping);
+        let attributes = view.attributes(id).filter(|_| is_foreign).unwrap_or_default();
+        if attributes.is_empty() {
+            return found;
+        }
+        let mut fields = match found {
+            Found::Value(Value::Map(fields)) => fields,
+            _ => Vec::new(),
+        };
+        for (key, value) in attributes {
+            self.field(key_text(view, key), value, Section::Other, &mut fields);
+        }
+        Found::Value(Value::Object { class: view.class(id).unwrap_or_default(), fields })
+    }
+
     fn dictionary(&mut self, entries: &[(NodeId, NodeId)], section: Section) -> Found {
         let section = self.enter(entries, section);
+        if section == Section::Outer
+            && let Some(names) = self.rebuilder.view.entry(entries, "buffer_names")
+            && let Some(names) = self.rebuilder.view.sequence(names)
+        {
+            let names = names.iter().map(|&name| key_text(self.rebuilder.view, name));
+            self.buffer_names = Some(names.collect());
+        }
+        let has_student = self.rebuilder.view.entry(entries, "student").is_some();
         let mut kept = Vec::new();
         let mut tensors = Vec::new();
         let mut only_tensors = !entries.is_empty();
         for &(key, value) in entries {
             let key = key_text(self.rebuilder.view, key);
-            let inner = self.section_of(&key, value, section);
+            let inner = match self.section_of(&key, value, section) {
+                // An average of the student or another model: either way not the one that is trained.
+                Section::Model { .. } if has_student && key == "teacher" => Section::Other,
+                inner => inner,
+            };
             self.path.push(key);
             let found = self.find(value, inner);
             let key = self.path.pop().unwrap_or_default();
@@ -194,11 +243,9 @@ impl<'a> Walk<'a> {
         }
         if !call.items.is_empty() {
             let items = call.items.clone();
-            self.path.push("items".to_owned());
             if let Found::Value(value) = self.list(&items, section) {
                 fields.push(("items".to_owned(), value));
             }
-            self.path.pop();
         }
         Value::Object { class, fields }
     }
@@ -237,7 +284,7 @@ impl<'a> Walk<'a> {
                 let is_state_dict =
                     tensors > 0 && tensors * 2 >= all || named_model && all > 0 && tensors + nested == all;
                 let expected = named_model
-                    || self.path.is_empty()
+                    || self.path.len() == self.root_depth
                     || entries.iter().any(|(key, _)| view.graph.text(*key).is_some_and(is_parameter_name));
                 if is_state_dict && expected {
                     self.found_model = true;
@@ -254,6 +301,16 @@ impl<'a> Walk<'a> {
 
     /// What the value of a key is for.
     fn section_of(&self, key: &str, value: NodeId, around: Section) -> Section {
+        // Averages that a training library keeps inside its optimizer or a callback.
+        let is_average = Section::of_key(key) == Section::Ema
+            && match around {
+                Section::Optimizer => key.eq_ignore_ascii_case("ema"),
+                Section::Other => self.path.first().is_some_and(|first| first == "callbacks"),
+                _ => false,
+            };
+        if is_average {
+            return Section::Ema;
+        }
         if around != Section::Outer {
             return around;
         }
@@ -266,38 +323,66 @@ impl<'a> Walk<'a> {
     /// Names a tensor by the keys that lead to it.
     fn tensor(&mut self, made: Rebuilt, section: Section) -> Found {
         let name = self.path.join(".");
-        let key = self.path.last().cloned().unwrap_or_default();
         let declared = made.declared;
-        let (role, layer) = match section {
-            Section::Model { base } => {
-                let inside =
-                    self.path.get(base.unwrap_or(self.path.len().saturating_sub(1))..).unwrap_or_default();
-                let inside = inside.join(".");
-                let role = match declared {
-                    Some(Declared::Buffer) => TensorRole::Buffer,
-                    Some(Declared::Parameter) => TensorRole::Parameter,
-                    None => role_by_name(&key, &made.dtype),
-                };
-                (role, inside.rsplit_once('.').map(|(layer, _)| layer.to_owned()).unwrap_or_default())
+        let base = match section {
+            Section::Model { base: Some(base) } => base,
+            _ => self.path.len().saturating_sub(1),
+        };
+        let inside = self.path.get(base..).unwrap_or_default().join(".");
+        let (role, evidence) = match (section, declared) {
+            (Section::Model { .. }, Some(Declared::Buffer)) => {
+                (TensorRole::Buffer, Some(RoleEvidence::Declared))
             }
-            Section::Ema => {
-                (TensorRole::Ema, key.rsplit_once('.').map(|(layer, _)| layer.to_owned()).unwrap_or_default())
+            (Section::Model { .. }, Some(Declared::Parameter)) => {
+                (TensorRole::Parameter, Some(RoleEvidence::Declared))
             }
-            Section::Optimizer => (TensorRole::Optimizer, String::new()),
-            Section::Other => (TensorRole::Other, String::new()),
-            Section::Outer => (TensorRole::Unknown, String::new()),
+            (Section::Model { .. }, None) => {
+                let (role, evidence) = self.role_by_name(&inside, &made);
+                (role, Some(evidence))
+            }
+            (Section::Ema, _) => (TensorRole::Ema, Some(RoleEvidence::Keys)),
+            (Section::Optimizer, _) => (TensorRole::Optimizer, Some(RoleEvidence::Keys)),
+            (Section::Other, _) => (TensorRole::Other, Some(RoleEvidence::Keys)),
+            (Section::Outer, _) => (TensorRole::Unknown, None),
+        };
+        let layer = match section {
+            Section::Model { .. } | Section::Ema => {
+                inside.rsplit_once('.').map(|(layer, _)| layer.to_owned()).unwrap_or_default()
+            }
+            _ => String::new(),
         };
         let trainable = match (role, declared) {
             (TensorRole::Parameter, Some(Declared::Parameter)) => made.requires_grad,
             _ => None,
         };
         let naming = Naming { name, path: self.path.clone(), stored_name: None, layer, role, trainable };
-        self.add(made, naming)
+        let found = self.add(made, naming);
+        self.note_evidence(&found, evidence);
+        found
     }
 
-    /// Adds a tensor and its parts to the catalogue.
+    /// The role of a tensor that its file does not mark, by its name in the `state_dict`.
+    fn role_by_name(&self, name: &str, made: &Rebuilt) -> (TensorRole, RoleEvidence) {
+        match &self.buffer_names {
+            Some(buffers) if buffers.contains(name) => (TensorRole::Buffer, RoleEvidence::Declared),
+            Some(_) if made.dtype.is_float() => (TensorRole::Parameter, RoleEvidence::Declared),
+            _ => role::of_state_dict(name, &made.dtype, &made.shape),
+        }
+    }
+
+    /// Keeps with a tensor why it has its role.
+    pub(super) fn note_evidence(&mut self, found: &Found, evidence: Option<RoleEvidence>) {
+        if let Found::Tensor(id) = found
+            && let Some(tensor) = self.catalogue.tensors.get_mut(id.index())
+        {
+            tensor.role_evidence = evidence;
+        }
+    }
+
+    /// Adds a tensor, its parts and what its attributes hold to the catalogue. The current path must be the tensor's.
     pub(super) fn add(&mut self, mut made: Rebuilt, naming: Naming) -> Found {
         let parts = std::mem::take(&mut made.parts);
+        let attributes = made.attributes.take();
         let around = naming.clone();
         let Some(id) = self.catalogue.add(made, naming, &self.rebuilder.storages) else {
             if self.catalogue.problems.last().is_none_or(|problem| problem.code != "too-many") {
@@ -306,8 +391,12 @@ impl<'a> Walk<'a> {
             }
             return Found::Value(Value::Elided("more tensors than are kept"));
         };
-        for (part, node) in parts {
-            if let Some(mut made) = self.rebuilder.tensor(node) {
+        for (part, made) in parts {
+            let made = match made {
+                Part::Node(node) => self.rebuilder.tensor(node),
+                Part::Made(made) => Some(*made),
+            };
+            if let Some(mut made) = made {
                 made.parts.clear();
                 let mut naming = around.clone();
                 naming.name =
@@ -319,7 +408,25 @@ impl<'a> Walk<'a> {
                 self.catalogue.add(made, naming, &self.rebuilder.storages);
             }
         }
-        Found::Tensor(id)
+        let Some((class, state)) = attributes else { return Found::Tensor(id) };
+        let mut fields = vec![("tensor".to_owned(), Value::Tensor(id))];
+        match self.rebuilder.view.state(state) {
+            Some(entries) => {
+                for (key, value) in entries {
+                    if !self.is_none(value) {
+                        let key = key_text(self.rebuilder.view, key);
+                        self.field(key, value, Section::Other, &mut fields);
+                    }
+                }
+            }
+            None if self.is_none(state) => {}
+            None => self.field("state".to_owned(), state, Section::Other, &mut fields),
+        }
+        if fields.len() == 1 {
+            return Found::Tensor(id);
+        }
+        let class = if class.is_empty() { "torch.nn.parameter.Parameter".to_owned() } else { class };
+        Found::Value(Value::Object { class, fields })
     }
 
     /// Whether a node is a plain `None`.

@@ -100,9 +100,9 @@ impl StorageMap for Listed {
 }
 
 /// Storages of an archive: members whose name is `before` + key + `after`.
-pub struct Members<'a> {
+pub struct Members {
     /// The archive.
-    pub archive: &'a ZipArchive,
+    pub archive: ZipArchive,
     /// What stands before the key.
     pub before: String,
     /// What stands behind it.
@@ -111,7 +111,7 @@ pub struct Members<'a> {
     pub big_endian: bool,
 }
 
-impl StorageMap for Members<'_> {
+impl StorageMap for Members {
     fn find(&self, key: &str) -> Place {
         let name = format!("{}{key}{}", self.before, self.after);
         let Some(entry) = self.archive.entry(&name) else {

@@ -2,9 +2,12 @@
 //!
 //! Answers small questions about one node: which class, which entries, which sizes. Makes no tensors.
 
+use std::collections::HashMap;
+
 use super::names::Known;
+use super::rebuild::NESTING;
 use crate::formats::containers::pickle::{Call, Content, Global, Graph, Node, NodeId, Parsed};
-use crate::model::ReadError;
+use crate::model::{Dtype, ReadError};
 use crate::raw::ByteSource;
 
 /// One unpickled stream.
@@ -16,18 +19,58 @@ pub struct View {
     /// What was parsed; ranges of the graph lie in it.
     pub source: ByteSource,
     known: Vec<Known>,
+    listed: HashMap<String, Listed>,
+}
+
+/// A tensor or storage that a table beside the pickle describes (the tar layout), in elements.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Key of its storage.
+    pub storage: String,
+    /// Element type.
+    pub dtype: Dtype,
+    /// Before its first element in the storage.
+    pub offset: u64,
+    /// Dimensions.
+    pub sizes: Vec<u64>,
+    /// As many as dimensions.
+    pub strides: Vec<u64>,
 }
 
 impl View {
     /// Looks up every name once.
     pub fn new(parsed: Parsed, source: ByteSource) -> Self {
         let known = parsed.graph.globals().iter().map(Known::of).collect();
-        Self { graph: parsed.graph, root: parsed.root, source, known }
+        Self { graph: parsed.graph, root: parsed.root, source, known, listed: HashMap::new() }
     }
 
-    /// Whether any name of torch is imported.
-    pub fn mentions_torch(&self) -> bool {
-        self.graph.globals().iter().any(|global| global.module.split('.').next() == Some("torch"))
+    /// The same, with tensors that stand beside the pickle under the text of their persistent ids.
+    pub fn with_listed(self, listed: HashMap<String, Listed>) -> Self {
+        Self { listed, ..self }
+    }
+
+    /// The description of a persistent id that stands for a tensor of the table.
+    pub fn listed(&self, id: NodeId) -> Option<&Listed> {
+        let Node::Persistent(inner) = self.graph.node(id) else { return None };
+        match self.graph.int(inner) {
+            Some(key) => self.listed.get(&key.to_string()),
+            None => self.listed.get(self.graph.text(inner)?),
+        }
+    }
+
+    /// What a value is once the type tags of TorchScript are taken off.
+    pub fn untagged(&self, mut id: NodeId) -> NodeId {
+        for _ in 0..NESTING {
+            let Some((call, Known::Tagged)) = self.call(id) else { break };
+            let Some(&inner) = self.args(call).first() else { break };
+            id = inner;
+        }
+        id
+    }
+
+    /// Whether any name of a Python package is imported.
+    pub fn mentions(&self, package: &str) -> bool {
+        self.graph.globals().iter().any(|global| global.module.split('.').next() == Some(package))
     }
 
     /// What a global node stands for.
@@ -41,9 +84,33 @@ impl View {
         Some((call, self.known(call.callable)))
     }
 
-    /// Whether the node is a tensor or an array.
-    pub fn is_tensor(&self, id: NodeId) -> bool {
-        self.call(id).is_some_and(|(_, known)| known.makes_tensor())
+    /// Whether the node is a tensor, an array or a storage.
+    pub fn is_tensor(&self, mut id: NodeId) -> bool {
+        for _ in 0..NESTING {
+            if let Node::Persistent(inner) = self.graph.node(id) {
+                let kind = self.graph.tuple(inner).and_then(|parts| parts.first().copied());
+                return self.listed(id).is_some()
+                    || kind.is_some_and(|kind| self.graph.text(kind) == Some("storage"));
+            }
+            let Some((call, known)) = self.call(id) else { return false };
+            let args = self.args(call);
+            match known {
+                // These hold a tensor, or are no tensors.
+                Known::Parameter | Known::Variable | Known::OfDevice | Known::Nested => match args.first() {
+                    Some(&inner) => id = inner,
+                    None => return false,
+                },
+                Known::FromType => {
+                    return args.first().is_some_and(|&function| self.known(function).makes_tensor());
+                }
+                Known::TensorClass => {
+                    let state = call.state.and_then(|state| self.graph.tuple(state));
+                    return state.is_some_and(|state| state.len() == 4);
+                }
+                _ => return known.makes_tensor(),
+            }
+        }
+        false
     }
 
     /// Positional arguments of a call.
@@ -76,6 +143,7 @@ impl View {
 
     /// Keys and values of a dictionary or of a known kind of one; `None` for anything else.
     pub fn mapping(&self, id: NodeId) -> Option<Vec<(NodeId, NodeId)>> {
+        let id = self.untagged(id);
         let mut found = Vec::new();
         if let Some(entries) = self.graph.entries(id) {
             pairs(entries, &mut found);
@@ -104,6 +172,7 @@ impl View {
 
     /// Items of a list, tuple or set, or of a known kind of one; `None` for anything else.
     pub fn sequence(&self, id: NodeId) -> Option<Vec<NodeId>> {
+        let id = self.untagged(id);
         if let Some(items) = self.graph.items(id) {
             return Some(items.to_vec());
         }
@@ -121,7 +190,11 @@ impl View {
 
     /// An object's attributes: its state, where that is a dictionary (or one with slots beside it).
     pub fn attributes(&self, id: NodeId) -> Option<Vec<(NodeId, NodeId)>> {
-        let state = self.graph.call(id)?.state?;
+        self.state(self.graph.call(id)?.state?)
+    }
+
+    /// The attributes that a state stands for: a dictionary, or one with slots beside it.
+    pub fn state(&self, state: NodeId) -> Option<Vec<(NodeId, NodeId)>> {
         if let Some(found) = self.mapping(state) {
             return Some(found);
         }

@@ -3,8 +3,13 @@
 //! Runs after every format has declined. Looks at the probe's first and last bytes only, and names nothing that it
 //! cannot tell from them; file names serve only to describe.
 
-use super::Probe;
+mod signatures;
+
 use super::containers::sstable;
+use super::containers::zip::ZipArchive;
+use super::{Probe, packed};
+use crate::raw::ByteSource;
+use signatures::by_signature;
 
 /// What the path seems to be, in words that complete "Not a checkpoint that Ckptscope reads: …".
 pub fn looks_like(probe: &Probe) -> String {
@@ -18,13 +23,14 @@ pub fn looks_like(probe: &Probe) -> String {
     if source.is_empty() {
         return "the file is empty; the download or the save may have been interrupted".to_owned();
     }
+    if head.starts_with(b"\x1f\x8b") {
+        return gzip(probe, source);
+    }
     if let Some(known) = by_signature(head) {
         return known.to_owned();
     }
     match probe.zip() {
-        Some(Ok(archive)) => {
-            return zip(&archive.entries().iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>());
-        }
+        Some(Ok(archive)) => return zip(archive),
         Some(Err(error)) => {
             return format!("a zip archive that is damaged or cut off; download it again ({error})");
         }
@@ -53,7 +59,7 @@ pub fn looks_like(probe: &Probe) -> String {
     if is_text(head) {
         return text(head).to_owned();
     }
-    if let Some(known) = protobuf(head) {
+    if let Some(known) = protobuf(head).or_else(|| by_shape(head)) {
         return known.to_owned();
     }
     if head.iter().all(|&byte| byte == 0) {
@@ -62,6 +68,10 @@ pub fn looks_like(probe: &Probe) -> String {
     }
     if head.len() >= 12 && head.get(8..12).is_some_and(|crc| crc != [0; 4]) && is_tfrecord(head) {
         return "a TensorBoard event file or TFRecord; it holds a training log or data, not a checkpoint"
+            .to_owned();
+    }
+    if probe.file_name().ends_with(".bin") && probe.path().with_extension("xml").is_file() {
+        return "perhaps the weights of an OpenVINO model, whose description is the .xml file beside it; open the checkpoint it was converted from"
             .to_owned();
     }
     let kind = match probe.path().extension().and_then(|extension| extension.to_str()) {
@@ -80,11 +90,56 @@ fn folder(entries: &[String]) -> String {
     if visible == 0 {
         return "the folder is empty".to_owned();
     }
+    let has = |name: &str| entries.iter().any(|entry| entry == name);
+    if has("manifest.ocdbt")
+        || has("_CHECKPOINT_METADATA")
+        || has("_sharding")
+        || (has("_METADATA") && has("d"))
+    {
+        return "an Orbax checkpoint (JAX); restore it with orbax.checkpoint and save it as safetensors"
+            .to_owned();
+    }
+    if has(".zgroup") || has(".zarray") || has("zarr.json") || has(".zmetadata") {
+        return "a folder of Zarr arrays; load them with zarr in Python and save them with numpy".to_owned();
+    }
+    if has("Manifest.json") && has("Data") || has("coremldata.bin") {
+        return "a Core ML package; open the checkpoint it was converted from".to_owned();
+    }
+    if ends(".pdmodel") || ends(".pdiparams") {
+        return "a Paddle inference model; open the .pdparams file of the training in its place".to_owned();
+    }
     if ends(".data-00000-of-00001") || entries.iter().any(|entry| entry.contains(".data-00000-of-")) {
         return "a folder with the data of TensorFlow checkpoints and no single index; open one .index file"
             .to_owned();
     }
-    let kinds = [".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".keras", ".h5", ".index", ".pkl"];
+    let starts = |prefix: &str| entries.iter().any(|entry| entry.starts_with(prefix));
+    if ends("_model_states.pt") || ends("_optim_states.pt") {
+        return "a DeepSpeed checkpoint in parts; open one of its *_model_states.pt files for the model or *_optim_states.pt for the optimizer of one process, or join them with zero_to_fp32.py".to_owned();
+    }
+    if starts("global_step") && entries.iter().any(|entry| entry == "latest") {
+        return "a folder of DeepSpeed checkpoints; open one of the global_step folders in it".to_owned();
+    }
+    if entries.iter().any(|entry| entry == "latest_checkpointed_iteration.txt") {
+        return "a folder of Megatron checkpoints; open one of the iter_ folders in it".to_owned();
+    }
+    if starts("mp_rank_") {
+        return "a Megatron checkpoint in parts; open the model_optim_rng.pt in one of its mp_rank_ folders"
+            .to_owned();
+    }
+    let kinds = [
+        ".safetensors",
+        ".pt",
+        ".pth",
+        ".bin",
+        ".ckpt",
+        ".keras",
+        ".h5",
+        ".index",
+        ".pkl",
+        ".npz",
+        ".gguf",
+        ".onnx",
+    ];
     let openable = entries.iter().filter(|entry| kinds.iter().any(|kind| entry.ends_with(kind))).count();
     if openable > 0 {
         return format!(
@@ -95,68 +150,62 @@ fn folder(entries: &[String]) -> String {
     "a folder with no checkpoint directly in it".to_owned()
 }
 
-/// Kinds of files by their first bytes, with what to do.
-const SIGNATURES: &[(usize, &[u8], &str)] = &[
-    (
-        0,
-        b"version https://git-lfs.github.com/spec/",
-        "a Git LFS pointer that stands for the real file; run `git lfs pull` in the repository to fetch it",
-    ),
-    (0, b"\x1f\x8b", "a gzip archive; unpack it and open what is inside"),
-    (0, b"\xfd7zXZ\0", "an xz archive; unpack it and open what is inside"),
-    (0, b"\x28\xb5\x2f\xfd", "a zstd archive; unpack it and open what is inside"),
-    (0, b"BZh", "a bzip2 archive; unpack it and open what is inside"),
-    (0, b"\x04\x22\x4d\x18", "an lz4 archive; unpack it and open what is inside"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive; unpack it and open what is inside"),
-    (0, b"Rar!\x1a\x07", "a RAR archive; unpack it and open what is inside"),
-    (257, b"ustar", "a tar archive; unpack it and open what is inside"),
-    (0, b"PK\x05\x06", "an empty zip archive"),
-    (0, b"GGJT", "a GGML model of an old layout; convert it to GGUF with llama.cpp"),
-    (0, b"lmgg", "a GGML model of an old layout; convert it to GGUF with llama.cpp"),
-    (4, b"TFL3", "a TensorFlow Lite model, made for inference; open the checkpoint it was converted from"),
-    (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"),
-    (0, b"\xff\xd8\xff", "a JPEG picture"),
-    (0, b"GIF8", "a GIF picture"),
-    (0, b"RIFF", "a sound, picture or video file (RIFF)"),
-    (0, b"%PDF-", "a PDF document"),
-    (0, b"\x7fELF", "a program or library (ELF)"),
-    (0, b"MZ", "a Windows program or library"),
-    (0, b"\xcf\xfa\xed\xfe", "a macOS program or library"),
-    (0, b"\xca\xfe\xba\xbe", "a Java class or macOS program"),
-    (0, b"\x00asm", "a WebAssembly module"),
-    (0, b"SQLite format 3\0", "an SQLite database"),
-    (0, b"PAR1", "a Parquet table; it holds data, not a model"),
-    (0, b"ARROW1", "an Arrow table; it holds data, not a model"),
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Microsoft Office document"),
-    (0, b"MATLAB 5.0 MAT-file", "a MATLAB file; save the weights in another format to look at them"),
-];
-
-fn by_signature(head: &[u8]) -> Option<&'static str> {
-    SIGNATURES
-        .iter()
-        .find(|(offset, bytes, _)| head.get(*offset..).is_some_and(|rest| rest.starts_with(bytes)))
-        .map(|(_, _, name)| *name)
+fn gzip(probe: &Probe, source: &ByteSource) -> String {
+    let head = packed::gzip_head(source);
+    if head.is_empty() {
+        return "a gzip archive that is empty or damaged; download it again".to_owned();
+    }
+    if head.get(257..262) == Some(b"ustar") {
+        return "a tar archive packed with gzip (.tar.gz); unpack it (tar xzf) and open what is inside"
+            .to_owned();
+    }
+    let inner = Probe::of_source(probe.path().with_extension(""), ByteSource::from_vec(head));
+    let inner = inner.ok().and_then(|inner| {
+        // Only names by content: the end of what is inside was not read.
+        by_signature(inner.head()).or_else(|| is_text(inner.head()).then(|| text(inner.head())))
+    });
+    match inner {
+        Some(name) => format!("a gzip archive with no checkpoint in it, but {name}"),
+        None => "a gzip archive; unpack it (gunzip) and open what is inside".to_owned(),
+    }
 }
 
-fn zip(names: &[&str]) -> String {
+fn zip(archive: &ZipArchive) -> String {
+    let names: Vec<&str> = archive.entries().iter().map(|entry| entry.name.as_str()).collect();
     let has = |name: &str| names.contains(&name);
     let ends = |suffix: &str| names.iter().any(|name| name.ends_with(suffix));
     let what = if names.is_empty() {
         "an empty zip archive"
     } else if has("[Content_Types].xml") {
         "a Microsoft Office document"
-    } else if has("META-INF/MANIFEST.MF") {
-        "a Java archive"
     } else if ends("Manifest.json") && ends(".mlmodel") {
         "a Core ML package; open the checkpoint it was converted from"
     } else if ends(".dist-info/METADATA") {
         "a Python package (wheel); unpack it and open the checkpoint inside"
     } else if ends("saved_model.pb") {
         "a zip archive with a SavedModel inside; unpack it and open its folder"
-    } else if has("config.json") && !ends(".h5") {
-        "a zip archive like Keras's, but without its weights"
+    } else if ends(".zgroup") || ends(".zarray") || ends("zarr.json") {
+        "a zip archive of Zarr arrays; load them with zarr in Python and save them with numpy"
     } else {
-        "a zip archive; unpack it and open what is inside"
+        let candidates = packed::candidates(archive);
+        let shown: Vec<String> = candidates.iter().take(3).map(|entry| format!("{:?}", entry.name)).collect();
+        if candidates.len() > 1 {
+            let more = if candidates.len() > 3 { ", …" } else { "" };
+            let count = candidates.len();
+            return format!(
+                "a zip archive with {count} files that may be checkpoints ({}{more}); unpack it and open one",
+                shown.join(", ")
+            );
+        }
+        if has("MAR-INF/MANIFEST.json") {
+            "a TorchServe archive (.mar) without a checkpoint that is read; unpack it and open what is inside"
+        } else if has("META-INF/MANIFEST.MF") {
+            "a Java archive"
+        } else if has("config.json") && !ends(".h5") {
+            "a zip archive like Keras's, but without its weights"
+        } else {
+            "a zip archive; unpack it and open what is inside"
+        }
     };
     what.to_owned()
 }
@@ -203,6 +252,12 @@ fn text(head: &[u8]) -> &'static str {
     if text.starts_with("saved_model_schema_version") || text.starts_with("meta_graphs") {
         return "a SavedModel as text (.pbtxt), which is not read; save it again as saved_model.pb";
     }
+    if text.starts_with("tree\nversion=") {
+        return "a LightGBM model; it holds decision trees, not tensors";
+    }
+    if text.starts_with("7767517") {
+        return "an ncnn network's description (.param); open the checkpoint it was converted from";
+    }
     if text.starts_with("ply\n") || text.starts_with("solid ") {
         return "a 3D model";
     }
@@ -232,6 +287,8 @@ fn json(text: &str) -> &'static str {
         "a model's configuration (config.json); open the weights beside it"
     } else if has("\"added_tokens\"") || has("\"tokenizer_class\"") {
         "a tokenizer's description (JSON); open the weights beside it"
+    } else if has("\"learner\"") && has("\"gradient_booster\"") {
+        "an XGBoost model; it holds decision trees, not tensors"
     } else if has("\"class_name\"") && has("\"config\"") {
         "a Keras model's configuration (JSON) without weights; open the .h5 or .keras file"
     } else if has("\"modelTopology\"") || has("\"weightsManifest\"") {
@@ -252,7 +309,7 @@ fn protobuf(head: &[u8]) -> Option<&'static str> {
             let producer = rest.get(..usize::from(*len)).unwrap_or(rest);
             let is_name = !producer.is_empty() && producer.iter().all(|byte| (0x20..0x7f).contains(byte));
             Some(if is_name && *version <= 20 {
-                "an ONNX model; open the checkpoint it was exported from"
+                "the beginning of an ONNX model; it is cut off or damaged, download it again"
             } else if rest.first() == Some(&0x0a) {
                 "a Core ML model; open the checkpoint it was converted from"
             } else {
@@ -260,7 +317,39 @@ fn protobuf(head: &[u8]) -> Option<&'static str> {
             })
         }
         [0x08, 1..=20, 0x3a | 0x42 | 0x1a | 0x22, ..] => {
-            Some("an ONNX model; open the checkpoint it was exported from")
+            Some("the beginning of an ONNX model; it is cut off or damaged, download it again")
+        }
+        _ => None,
+    }
+}
+
+/// Kinds whose first bytes vary, but follow a pattern.
+fn by_shape(head: &[u8]) -> Option<&'static str> {
+    match head {
+        // A zlib stream: its two bytes are a multiple of 31 (RFC 1950).
+        [0x78, level @ (0x01 | 0x5e | 0x9c | 0xda), ..]
+            if (0x7800 + u16::from(*level)).is_multiple_of(31) =>
+        {
+            Some(
+                "a zlib stream, as joblib and pickle files are compressed; load it with joblib and save it without compression",
+            )
+        }
+        // MessagePack: a map, whose first key is a short text.
+        [0x81..=0x8f, key @ 0xa1..=0xbf, name @ ..] | [0xde, _, _, key @ 0xa1..=0xbf, name @ ..]
+            if name
+                .get(..usize::from(key & 31))
+                .is_some_and(|name| name.iter().all(u8::is_ascii_graphic)) =>
+        {
+            Some(
+                "a MessagePack file, as Flax saves checkpoints (.msgpack); load it with flax.serialization and save it as safetensors",
+            )
+        }
+        // Caffe NetParameter: name = 1, then layer = 100 or layers = 2.
+        [0x0a, len, rest @ ..]
+            if rest.get(..usize::from(*len)).is_some_and(|name| name.iter().all(u8::is_ascii_graphic))
+                && matches!(rest.get(usize::from(*len)..), Some([0xa2, 0x06, ..])) =>
+        {
+            Some("a Caffe model; convert it with a tool for Caffe, or open a checkpoint of another framework")
         }
         _ => None,
     }
@@ -293,13 +382,22 @@ mod tests {
             bytes.extend([9; 40]);
             bytes
         };
-        let cases: [(&[u8], &str); 16] = [
+        let cases: &[(&[u8], &str)] = &[
             (b"", "empty"),
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "git lfs pull"),
             (b"\n<!DOCTYPE html><html>", "login"),
             (b"{\"architectures\": [\"Bert\"]}", "configuration"),
             (b"{\"cells\": [], \"nbformat\": 4}", "notebook"),
-            (b"\x1f\x8b\x08 and so on", "unpack"),
+            (b"\x1f\x8b\x08 and so on", "gzip"),
+            (b"BZh9 and so on", "bzip2"),
+            (b"tjgg\x03\0\0\0 and so on", "convert it to GGUF"),
+            (b"\x04\0\0\0\x01\0\0\0\x03\0\0\0V 1\x0d\0\0\0nn.Sequential", "Lua Torch"),
+            (b"\x12\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02\0\0\0", "MXNet"),
+            (b"\0\0\0\0\x02\0\0\0\x05\0\0\0\0\xf4\x01\0\0\0\0\0", "Darknet"),
+            (b"\x81\xa6params\x82\xa5Dense and so on", "Flax"),
+            (b"\x78\x9c\xcb\xc8 and so on, compressed", "joblib"),
+            (b"\x0a\x07AlexNet\xa2\x06\x80 and so on", "Caffe"),
+            (b"ftrt and then an engine", "TensorRT"),
             (b"\x1c\0\0\0TFL3 and so on", "Lite"),
             (b"\x08\x0a\x12\x07pytorch\x1a\x032.1", "ONNX"),
             (b"import torch\nmodel = 1\n", "Python"),
@@ -311,7 +409,7 @@ mod tests {
             (b"a,b\n1,2\n", "CSV"),
             (&tfrecord, "event file"),
         ];
-        for (bytes, expected) in cases {
+        for &(bytes, expected) in cases {
             let name = of(bytes);
             assert!(name.contains(expected), "{bytes:?} is called {name:?}");
         }

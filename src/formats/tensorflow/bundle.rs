@@ -33,6 +33,8 @@ pub struct Variable {
     pub stored_bytes: u64,
     /// Where its bytes begin in its shard; `None` for one in pieces.
     pub offset: Option<u64>,
+    /// Checksum of its bytes, where one was written for the whole.
+    pub crc: Option<u32>,
     /// Where its values are.
     pub location: Location,
 }
@@ -179,7 +181,8 @@ impl Bundle {
             });
             let offset = (entry.slices.is_empty() && !matches!(location, Location::Unreadable(_)))
                 .then_some(entry.offset);
-            variables.push(Variable { key, dtype, shape, stored_bytes, offset, location });
+            let crc = entry.crc.filter(|_| entry.slices.is_empty());
+            variables.push(Variable { key, dtype, shape, stored_bytes, offset, crc, location });
         }
         problems.extend(shards.problems());
         Ok(Self {
@@ -303,6 +306,7 @@ fn assemble(
     let malformed = |reason: String| ReadError::malformed("a partitioned variable", 0, reason);
     let elements = shape.checked_elements().ok_or_else(|| malformed("its size overflows".to_owned()))?;
     let mut pieces = Vec::with_capacity(entry.slices.len());
+    let mut crcs = Vec::with_capacity(entry.slices.len());
     let (mut stored, mut covered) = (0u64, 0u64);
     for extents in &entry.slices {
         let (start, length) = place(extents, shape.dims())
@@ -320,11 +324,12 @@ fn assemble(
         covered = covered.saturating_add(piece_shape.elements());
         stored = stored.saturating_add(bytes);
         pieces.push(Piece { start, length, source: shards.range(piece)? });
+        crcs.push(piece.crc);
     }
     if covered != elements {
         return Err(malformed(format!("its pieces have {covered} elements, the whole has {elements}")));
     }
-    Ok((Location::Pieces { dtype: dtype.clone(), shape: shape.clone(), big_endian, pieces }, stored))
+    Ok((Location::Pieces { dtype: dtype.clone(), shape: shape.clone(), big_endian, pieces, crcs }, stored))
 }
 
 /// Start and length per dimension, if they lie within `dims`.
@@ -397,7 +402,7 @@ impl<'a> Shards<'a> {
             .checked_elements()
             .ok_or_else(|| malformed("the size of its shape overflows".to_owned()))?;
         if entry.dtype == DT_STRING {
-            return Ok(Location::Strings { source: self.range(entry)?, elements });
+            return Ok(Location::Strings { source: self.range(entry)?, elements, crc: entry.crc });
         }
         let Some(bytes) = dtype.bytes_for(elements) else {
             return Err(ReadError::unsupported(format!("values of type {dtype} cannot be read")));

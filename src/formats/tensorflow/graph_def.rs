@@ -1,39 +1,79 @@
-//! Graphs: the constants of a frozen `GraphDef` (`.pb`) or of a `MetaGraphDef` (`.meta`) as tensors.
+//! Graphs: the constants of a `GraphDef` (`.pb`) or of a `MetaGraphDef` (`.meta`) as tensors, and what the graph does.
 //!
 //! Walks the file without reading tensor bytes; raw contents stay where they are. Sources:
-//! `tensorflow/core/framework/graph.proto`, `node_def.proto`, `attr_value.proto`, tensor.proto.
+//! `tensorflow/core/framework/graph.proto`, `node_def.proto`, `attr_value.proto`, `function.proto`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use super::types::{self, DT_STRING};
+use super::collections::Collections;
+use super::saved_model::shape_value;
+use super::tensor_proto::TensorProto;
+use super::types;
 use super::values::Location;
 use crate::formats::containers::protobuf::{Message, SourceFields, SourcePayload, varint};
-use crate::model::{Dtype, Problem, ReadError, Shape, TensorId, TensorInfo, TensorRole, Value};
+use crate::model::{Problem, ReadError, Shape, TensorId, TensorInfo, TensorRole, Value};
 use crate::raw::{ByteSource, limits};
 
 /// What a graph holds.
 #[derive(Debug, Default)]
 pub struct GraphFile {
-    /// Its constants, in graph order.
+    /// Its constants, in graph order; those of functions behind them, under the function's name.
     pub tensors: Vec<TensorInfo>,
     /// Where their values are.
     pub locations: Vec<Location>,
-    /// Number of nodes, operations and versions.
+    /// Versions, inputs and outputs, numbers of nodes and operations.
     pub metadata: Vec<(String, Value)>,
     /// What could not be read.
     pub problems: Vec<Problem>,
     /// Whether constants that were variables could be told from others.
     pub counts_known: bool,
+    /// What a `MetaGraphDef` says of its variables.
+    pub collections: Collections,
+    /// TensorFlow's version, where a `MetaGraphDef` says it.
+    pub framework: Option<String>,
+    /// Whether to note the constants at all.
+    without_constants: bool,
+}
+
+/// What is counted and noted on the way through the nodes.
+#[derive(Default)]
+struct Walk {
+    nodes: i64,
+    operations: BTreeMap<String, i64>,
+    functions: Vec<Value>,
+    inputs: Vec<(String, Value)>,
+    /// Nodes that may be outputs, with their operations, and the names that other nodes take in.
+    ends: Vec<(String, String)>,
+    consumed: HashSet<String>,
+    producer: Option<u64>,
+}
+
+/// One node, its attributes not read.
+#[derive(Default)]
+struct Node {
+    name: String,
+    operation: String,
+    tensor: Option<(u64, u64)>,
+    dtype: Option<u64>,
+    shape: Option<Value>,
+    inputs: Vec<String>,
 }
 
 /// Nodes up to this size are read at once; larger ones are walked in the file.
 const NODE_BYTES: u64 = 64 << 10;
 
-/// Bytes of one list of typed values; contents are raw bytes as soon as they are large.
-const LIST_BYTES: u64 = 64 << 20;
-
 /// Different operations that are counted by name.
 const OPERATIONS: usize = 10_000;
+
+/// Inputs, outputs and functions that are listed.
+const LISTED: usize = 1000;
+
+/// Nodes of which it is noted who takes them in: beyond, no outputs are told.
+const LINKED_NODES: usize = 2_000_000;
+
+/// Operations that end no model though nobody takes in what they give.
+const NO_OUTPUT: [&str; 6] =
+    ["Const", "NoOp", "Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "Assert"];
 
 /// Whether bytes begin like a `GraphDef`: a node with a name and an operation.
 pub fn looks_like_graph(head: &[u8]) -> bool {
@@ -85,93 +125,156 @@ impl GraphFile {
         let mut file = Self::default();
         for field in SourceFields::new(source, 0, source.len())? {
             let field = field?;
-            if let (2, SourcePayload::Range { offset, len }) = (field.number, field.payload) {
-                file.read_graph(source, offset, len)?;
+            let SourcePayload::Range { offset, len } = field.payload else { continue };
+            match field.number {
+                1 => file.read_meta_info(source, offset, len)?,
+                2 => file.read_graph(source, offset, len)?,
+                4 => file.collections.read(source, offset, len)?,
+                _ => {}
             }
         }
         Ok(file)
     }
 
+    /// Reads what a `MetaGraphDef` says about its graph, not the graph.
+    pub fn open_description(source: &ByteSource) -> Result<Self, ReadError> {
+        let mut file = Self::default();
+        for field in SourceFields::new(source, 0, source.len())? {
+            let field = field?;
+            let SourcePayload::Range { offset, len } = field.payload else { continue };
+            match field.number {
+                1 => file.read_meta_info(source, offset, len)?,
+                4 => file.collections.read(source, offset, len)?,
+                _ => {}
+            }
+        }
+        Ok(file)
+    }
+
+    /// Reads a `GraphDef` inside a file that holds more, with its constants or without.
+    pub fn open_part(source: &ByteSource, offset: u64, len: u64, constants: bool) -> Result<Self, ReadError> {
+        let mut file = Self { without_constants: !constants, ..Self::default() };
+        file.read_graph(source, offset, len)?;
+        Ok(file)
+    }
+
+    /// `MetaInfoDef`: `tags = 4, tensorflow_version = 5`.
+    fn read_meta_info(&mut self, source: &ByteSource, offset: u64, len: u64) -> Result<(), ReadError> {
+        let mut tags = Vec::new();
+        for field in SourceFields::new(source, offset, len)? {
+            let field = field?;
+            let (4 | 5, SourcePayload::Range { offset, len }) = (field.number, field.payload) else {
+                continue;
+            };
+            let bytes = source.read_vec("a part of the graph's description", offset, len, NODE_BYTES)?;
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            if field.number == 5 {
+                self.framework = Some(format!("tensorflow {text}"));
+            } else if tags.len() < LISTED {
+                tags.push(Value::Text(text));
+            }
+        }
+        if !tags.is_empty() {
+            self.metadata.push(("tags".to_owned(), Value::List(tags)));
+        }
+        Ok(())
+    }
+
     fn read_graph(&mut self, source: &ByteSource, offset: u64, len: u64) -> Result<(), ReadError> {
-        let mut operations: BTreeMap<String, i64> = BTreeMap::new();
-        let (mut nodes, mut functions) = (0i64, 0i64);
+        let mut walk = Walk::default();
+        let mut libraries = Vec::new();
         for field in SourceFields::new(source, offset, len)? {
             let field = field?;
             let SourcePayload::Range { offset, len } = field.payload else { continue };
             match field.number {
                 1 => {
-                    nodes += 1;
-                    let operation = self.read_node(source, offset, len)?;
-                    if operations.len() < OPERATIONS || operations.contains_key(&operation) {
-                        *operations.entry(operation).or_default() += 1;
-                    }
+                    let node = self.read_node(source, offset, len, "")?;
+                    walk.note(node);
                 }
-                2 => {
-                    for part in SourceFields::new(source, offset, len)? {
-                        functions += i64::from(part?.number == 1);
-                    }
-                }
+                2 => libraries.push((offset, len)),
                 4 => {
                     let bytes = source.read_vec("the graph's version", offset, len, NODE_BYTES)?;
                     for part in Message::new(&bytes, offset) {
                         let part = part?;
                         if part.number == 1 {
-                            let producer = Value::Int(part.number_value().cast_signed());
-                            self.metadata.push(("producer".to_owned(), producer));
+                            walk.producer = Some(part.number_value());
                         }
                     }
                 }
                 _ => {}
             }
         }
-        self.metadata.push(("nodes".to_owned(), Value::Int(nodes)));
-        self.metadata.push(("functions".to_owned(), Value::Int(functions)));
-        let operations = operations.into_iter().map(|(name, count)| (name, Value::Int(count))).collect();
-        self.metadata.push(("operations".to_owned(), Value::Map(operations)));
+        for (offset, len) in libraries {
+            for function in SourceFields::new(source, offset, len)? {
+                let function = function?;
+                if let (1, SourcePayload::Range { offset, len }) = (function.number, function.payload) {
+                    self.read_function(source, offset, len, &mut walk)?;
+                }
+            }
+        }
+        walk.finish(&mut self.metadata);
         Ok(())
     }
 
-    /// Notes a node's tensor if it is a constant; returns its operation.
-    fn read_node(&mut self, file: &ByteSource, offset: u64, len: u64) -> Result<String, ReadError> {
+    /// A `FunctionDef`: `signature = 1 { name = 1 }, node_def = 3`.
+    fn read_function(
+        &mut self,
+        source: &ByteSource,
+        offset: u64,
+        len: u64,
+        walk: &mut Walk,
+    ) -> Result<(), ReadError> {
+        let mut name = String::new();
+        let mut nodes = Vec::new();
+        for field in SourceFields::new(source, offset, len)? {
+            let field = field?;
+            let SourcePayload::Range { offset, len } = field.payload else { continue };
+            match field.number {
+                1 => {
+                    for part in SourceFields::new(source, offset, len)? {
+                        let part = part?;
+                        if let (1, SourcePayload::Range { offset, len }) = (part.number, part.payload) {
+                            let bytes = source.read_vec("a function's name", offset, len, NODE_BYTES)?;
+                            name = String::from_utf8_lossy(&bytes).into_owned();
+                        }
+                    }
+                }
+                3 => nodes.push((offset, len)),
+                _ => {}
+            }
+        }
+        // What saves and restores a SavedModel holds names of files and keys, nothing of the model.
+        let saver =
+            name.starts_with("__inference__traced_save") || name.starts_with("__inference__traced_restore");
+        let without = self.without_constants;
+        self.without_constants |= saver;
+        for (offset, len) in nodes {
+            let node = self.read_node(source, offset, len, &name)?;
+            walk.count(&node.operation);
+        }
+        self.without_constants = without;
+        walk.functions.push(Value::Text(name));
+        Ok(())
+    }
+
+    /// Reads a node, and notes its tensor if it is a constant. `function` is the one that it is inside of.
+    fn read_node(
+        &mut self,
+        file: &ByteSource,
+        offset: u64,
+        len: u64,
+        function: &str,
+    ) -> Result<Node, ReadError> {
         // A small node is parsed in memory; `base` turns its positions into the file's.
-        let (node, start, base) = if len <= NODE_BYTES {
+        let (source, start, base) = if len <= NODE_BYTES {
             (ByteSource::from_vec(file.read_vec("a node", offset, len, NODE_BYTES)?), 0, offset)
         } else {
             (file.clone(), offset, 0)
         };
-        let text = |offset: u64, len: u64| -> Result<String, ReadError> {
-            let bytes = node.read_vec("a node's name", offset, len, NODE_BYTES)?;
-            Ok(String::from_utf8_lossy(&bytes).into_owned())
-        };
-        let (mut name, mut operation, mut tensor) = (String::new(), String::new(), None);
-        for field in SourceFields::new(&node, start, len)? {
-            let field = field?;
-            match (field.number, field.payload) {
-                (1, SourcePayload::Range { offset, len }) => name = text(offset, len)?,
-                (2, SourcePayload::Range { offset, len }) => operation = text(offset, len)?,
-                (5, SourcePayload::Range { offset, len }) => {
-                    let (mut key, mut value) = (String::new(), None);
-                    for part in SourceFields::new(&node, offset, len)? {
-                        let part = part?;
-                        match (part.number, part.payload) {
-                            (1, SourcePayload::Range { offset, len }) => key = text(offset, len)?,
-                            (2, SourcePayload::Range { offset, len }) => value = Some((offset, len)),
-                            _ => {}
-                        }
-                    }
-                    if let (true, Some((offset, len))) = (key == "value", value) {
-                        for part in SourceFields::new(&node, offset, len)? {
-                            let part = part?;
-                            if let (8, SourcePayload::Range { offset, len }) = (part.number, part.payload) {
-                                tensor = Some((offset, len));
-                            }
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-        if let (true, Some((offset, len))) = (operation == "Const", tensor) {
+        let mut node = Node::read(&source, start, len)?;
+        if let (true, Some((offset, len)), false) =
+            (node.operation == "Const", node.tensor, self.without_constants)
+        {
             if self.tensors.len() >= limits::TENSORS {
                 return Err(ReadError::OverLimit {
                     what: "the number of constants".into(),
@@ -179,9 +282,11 @@ impl GraphFile {
                     limit: limits::TENSORS as u64,
                 });
             }
-            self.note(name, TensorProto::read(&node, offset, len)?, file, base);
+            let name = std::mem::take(&mut node.name);
+            let name = if function.is_empty() { name } else { format!("{function}/{name}") };
+            self.note(name, TensorProto::read(&source, offset, len)?, file, base);
         }
-        Ok(operation)
+        Ok(node)
     }
 
     fn note(&mut self, name: String, proto: TensorProto, file: &ByteSource, base: u64) {
@@ -215,179 +320,120 @@ impl GraphFile {
     }
 }
 
-/// A `TensorProto`, its contents not read. Positions are within the source it was read from.
-#[derive(Debug, Default)]
-pub struct TensorProto {
-    dtype: u64,
-    dims: Vec<u64>,
-    unknown_shape: bool,
-    content: Option<(u64, u64)>,
-    /// Values of the typed lists, as little-endian elements.
-    list: Vec<u8>,
-    strings: Vec<Vec<u8>>,
-}
-
-impl TensorProto {
-    /// Reads the message at a range of `source`.
-    pub fn read(source: &ByteSource, offset: u64, len: u64) -> Result<Self, ReadError> {
-        Self::read_as(source, offset, len, 0)
+impl Walk {
+    fn count(&mut self, operation: &str) {
+        if let Some(count) = self.operations.get_mut(operation) {
+            *count += 1;
+        } else if self.operations.len() < OPERATIONS {
+            self.operations.insert(operation.to_owned(), 1);
+        }
     }
 
-    /// The same for a message that may leave its dtype out: it is then the `DataType` given.
-    pub fn read_as(source: &ByteSource, offset: u64, len: u64, dtype: u64) -> Result<Self, ReadError> {
-        let mut proto = Self { dtype, ..Self::default() };
-        let mut lists = Vec::new();
-        for field in SourceFields::new(source, offset, len)? {
+    fn note(&mut self, node: Node) {
+        self.nodes += 1;
+        self.count(&node.operation);
+        if node.operation.starts_with("Placeholder") && self.inputs.len() < LISTED {
+            let mut facts = Vec::new();
+            if let Some(dtype) = node.dtype {
+                facts.push(("dtype".to_owned(), Value::Text(types::dtype(dtype).name().to_owned())));
+            }
+            facts.extend(node.shape.map(|shape| ("shape".to_owned(), shape)));
+            self.inputs.push((node.name.clone(), Value::Map(facts)));
+        }
+        if self.ends.len() < LINKED_NODES {
+            self.consumed.extend(node.inputs);
+            if !NO_OUTPUT.contains(&node.operation.as_str()) {
+                self.ends.push((node.name, node.operation));
+            }
+        }
+    }
+
+    fn finish(mut self, metadata: &mut Vec<(String, Value)>) {
+        if let Some(producer) = self.producer {
+            metadata.push(("producer".to_owned(), Value::Int(producer.cast_signed())));
+        }
+        let outputs =
+            if self.ends.len() < LINKED_NODES { std::mem::take(&mut self.ends) } else { Vec::new() };
+        let outputs = outputs.into_iter().filter(|(name, _)| !self.consumed.contains(name));
+        let outputs: Vec<_> =
+            outputs.take(LISTED).map(|(name, operation)| (name, Value::Text(operation))).collect();
+        metadata.push(("inputs".to_owned(), Value::Map(self.inputs)));
+        metadata.push(("outputs".to_owned(), Value::Map(outputs)));
+        metadata.push(("nodes".to_owned(), Value::Int(self.nodes)));
+        metadata.push(("functions".to_owned(), Value::Int(self.functions.len() as i64)));
+        if !self.functions.is_empty() {
+            self.functions.truncate(LISTED);
+            metadata.push(("function_names".to_owned(), Value::List(self.functions)));
+        }
+        let operations = self.operations.into_iter().map(|(name, count)| (name, Value::Int(count))).collect();
+        metadata.push(("operations".to_owned(), Value::Map(operations)));
+    }
+}
+
+impl Node {
+    fn read(source: &ByteSource, start: u64, len: u64) -> Result<Self, ReadError> {
+        let text = |offset: u64, len: u64| -> Result<String, ReadError> {
+            let bytes = source.read_vec("a node's name", offset, len, NODE_BYTES)?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let mut node = Self::default();
+        for field in SourceFields::new(source, start, len)? {
             let field = field?;
-            match (field.number, field.payload) {
-                (1, SourcePayload::Number(number)) => proto.dtype = number,
-                (2, SourcePayload::Range { offset, len }) => {
-                    let bytes = source.read_vec("a tensor's shape", offset, len, NODE_BYTES)?;
-                    match types::shape(Message::new(&bytes, offset))? {
-                        Some(dims) if dims.iter().all(Option::is_some) => {
-                            proto.dims = dims.into_iter().flatten().collect();
+            let SourcePayload::Range { offset, len } = field.payload else { continue };
+            match field.number {
+                1 => node.name = text(offset, len)?,
+                2 => node.operation = text(offset, len)?,
+                3 => {
+                    // `name`, `name:1` for its second output, `^name` for its end only.
+                    let input = text(offset, len)?;
+                    let input = input.strip_prefix('^').unwrap_or(&input);
+                    node.inputs.push(input.split(':').next().unwrap_or_default().to_owned());
+                }
+                5 => {
+                    let (mut key, mut value) = (String::new(), None);
+                    for part in SourceFields::new(source, offset, len)? {
+                        let part = part?;
+                        match (part.number, part.payload) {
+                            (1, SourcePayload::Range { offset, len }) => key = text(offset, len)?,
+                            (2, SourcePayload::Range { offset, len }) => value = Some((offset, len)),
+                            _ => {}
                         }
-                        _ => proto.unknown_shape = true,
+                    }
+                    if let Some((offset, len)) = value {
+                        node.read_attribute(source, &key, offset, len)?;
                     }
                 }
-                (4, SourcePayload::Range { offset, len }) => proto.content = Some((offset, len)),
-                (8, SourcePayload::Range { offset, len }) => {
-                    proto.strings.push(source.read_vec("a string", offset, len, LIST_BYTES)?);
-                }
-                (5..=18, payload) => lists.push((field.number, payload)),
                 _ => {}
             }
         }
-        for (number, payload) in lists {
-            proto.append(source, number, payload)?;
-        }
-        Ok(proto)
+        Ok(node)
     }
 
-    /// Adds the values of a typed list: fixed-size ones are bytes already, varints become elements of the dtype's size.
-    fn append(&mut self, source: &ByteSource, number: u32, payload: SourcePayload) -> Result<(), ReadError> {
-        let item = (types::dtype(self.dtype).bits() / 8) as usize;
-        let mut put = |value: u64| {
-            let bytes = value.to_le_bytes();
-            self.list.extend_from_slice(bytes.get(..item.min(8)).unwrap_or_default());
-        };
-        match payload {
-            SourcePayload::Number(value) => put(value),
-            SourcePayload::Range { offset, len } => {
-                let bytes = source.read_vec("a list of values", offset, len, LIST_BYTES)?;
-                if matches!(number, 5 | 6 | 9 | 12 | 18) {
-                    self.list.extend_from_slice(&bytes);
-                } else {
-                    let mut at = 0;
-                    while at < bytes.len() {
-                        put(varint(&bytes, &mut at, offset)?);
-                    }
+    /// Of an `AttrValue`: `type = 6, shape = 7, tensor = 8`.
+    fn read_attribute(
+        &mut self,
+        source: &ByteSource,
+        key: &str,
+        offset: u64,
+        len: u64,
+    ) -> Result<(), ReadError> {
+        if !matches!(key, "value" | "dtype" | "shape") {
+            return Ok(());
+        }
+        for part in SourceFields::new(source, offset, len)? {
+            let part = part?;
+            match (key, part.number, part.payload) {
+                ("value", 8, SourcePayload::Range { offset, len }) => self.tensor = Some((offset, len)),
+                ("dtype", 6, SourcePayload::Number(dtype)) => self.dtype = Some(dtype),
+                ("shape", 7, SourcePayload::Range { offset, len }) => {
+                    let bytes = source.read_vec("a node's shape", offset, len, NODE_BYTES)?;
+                    self.shape = Some(shape_value(types::shape(Message::new(&bytes, offset))?));
                 }
+                _ => {}
             }
         }
         Ok(())
     }
-
-    fn stored_bytes(&self) -> u64 {
-        match self.content {
-            Some((_, len)) => len,
-            None => (self.list.len() + self.strings.iter().map(Vec::len).sum::<usize>()) as u64,
-        }
-    }
-
-    /// Where the values are; `file` and `base` say where the proto's source begins.
-    pub fn locate(
-        self,
-        dtype: &Dtype,
-        shape: &Shape,
-        file: &ByteSource,
-        base: u64,
-    ) -> Result<Location, ReadError> {
-        let malformed = |reason: String| ReadError::malformed("a constant", base, reason);
-        if self.unknown_shape {
-            return Err(malformed("it has no definite shape".to_owned()));
-        }
-        let elements = shape
-            .checked_elements()
-            .ok_or_else(|| malformed("the size of its shape overflows".to_owned()))?;
-        if self.dtype == DT_STRING {
-            return string_location(&self.strings, elements);
-        }
-        let Some(bytes) = dtype.bytes_for(elements) else {
-            return Err(ReadError::unsupported(format!("values of type {dtype} cannot be read")));
-        };
-        if let Some((offset, len)) = self.content.filter(|(_, len)| *len > 0 || bytes == 0) {
-            if len != bytes {
-                return Err(malformed(format!("its shape {shape} needs {bytes} bytes, but it has {len}")));
-            }
-            let source = file.slice("a constant", base + offset, len)?;
-            return Ok(Location::Plain {
-                source,
-                dtype: dtype.clone(),
-                shape: shape.clone(),
-                big_endian: false,
-                crc: None,
-            });
-        }
-        Ok(Location::Memory(repeat_last(self.list, (dtype.bits() / 8) as usize, bytes)?))
-    }
-}
-
-/// A list that is shorter than its shape repeats its last value; an empty one means zeros.
-fn repeat_last(mut list: Vec<u8>, item: usize, bytes: u64) -> Result<Vec<u8>, ReadError> {
-    if bytes > limits::EXPANDED_BYTES {
-        return Err(ReadError::OverLimit {
-            what: "the size of a constant that repeats its last value".into(),
-            value: bytes,
-            limit: limits::EXPANDED_BYTES,
-        });
-    }
-    let bytes = bytes as usize;
-    if list.len() > bytes {
-        return Err(ReadError::malformed("a constant", 0, "it has more values than its shape"));
-    }
-    let last = match list.len().checked_sub(item) {
-        Some(at) => list.get(at..).unwrap_or_default().to_vec(),
-        None => vec![0; item],
-    };
-    while list.len() < bytes && !last.is_empty() {
-        list.extend_from_slice(&last);
-    }
-    list.truncate(bytes);
-    Ok(list)
-}
-
-/// Strings in the layout that bundles have, in memory.
-fn string_location(strings: &[Vec<u8>], elements: u64) -> Result<Location, ReadError> {
-    let count = strings.len() as u64;
-    if count != elements && count != 1 && count != 0 {
-        return Err(ReadError::malformed("a constant", 0, "it has another number of strings than its shape"));
-    }
-    let size = strings.first().map_or(0, Vec::len) as u64 + 1;
-    if count != elements && elements.saturating_mul(size) > limits::EXPANDED_BYTES {
-        return Err(ReadError::OverLimit {
-            what: "the size of a constant that repeats one string".into(),
-            value: elements,
-            limit: limits::EXPANDED_BYTES,
-        });
-    }
-    let empty = Vec::new();
-    let one = strings.first().unwrap_or(&empty);
-    let all = (0..elements as usize).map(|index| strings.get(index).unwrap_or(one));
-    let mut bytes = Vec::new();
-    for text in all.clone() {
-        let mut len = text.len();
-        while len >= 0x80 {
-            bytes.push(len as u8 | 0x80);
-            len >>= 7;
-        }
-        bytes.push(len as u8);
-    }
-    bytes.extend([0; 4]);
-    for text in all {
-        bytes.extend_from_slice(text);
-    }
-    Ok(Location::Strings { source: ByteSource::from_vec(bytes), elements })
 }
 
 #[cfg(test)]

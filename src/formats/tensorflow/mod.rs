@@ -4,11 +4,17 @@
 //! `values` reads. Nothing here reads tensor values, except the object graph, which TensorFlow saves as one.
 
 pub mod bundle;
+pub mod catalogue;
+pub mod collections;
+pub mod evidence;
 pub mod graph_def;
+pub mod layers;
+pub mod naming;
 pub mod object_graph;
 pub mod ordered_code;
 pub mod saved_model;
 pub mod state_file;
+pub mod tensor_proto;
 pub mod text_form;
 pub mod types;
 pub mod v1;
@@ -18,14 +24,17 @@ pub mod variables;
 use std::path::{Path, PathBuf};
 
 use self::bundle::Bundle;
+use self::catalogue::{Beside, catalogue};
+use self::collections::Collections;
 use self::graph_def::GraphFile;
-use self::object_graph::{GRAPH_KEY, Graph, VALUE_SUFFIX};
+use self::object_graph::GRAPH_KEY;
 use self::saved_model::SavedModel;
-use self::values::{Location, Reader, strings};
+use self::text_form::Root;
+use self::values::Reader;
 use super::containers::sstable;
 use super::{Format, Probe};
-use crate::model::{CheckpointParts, Dtype, Problem, Progress, ReadError, Value};
-use crate::raw::limits;
+use crate::model::{CheckpointParts, Problem, Progress, ReadError, Value};
+use crate::raw::ByteSource;
 
 /// TensorFlow checkpoints, `SavedModel` folders and graphs.
 pub struct TensorFlow;
@@ -47,11 +56,6 @@ enum Layout {
     MetaGraph,
 }
 
-/// String tensors up to this many elements and bytes are shown in the metadata.
-const SHOWN_STRINGS: u64 = 64;
-/// See [`SHOWN_STRINGS`].
-const SHOWN_STRING_BYTES: u64 = 16 << 10;
-
 impl Format for TensorFlow {
     fn name(&self) -> &'static str {
         "TensorFlow"
@@ -68,19 +72,21 @@ impl Format for TensorFlow {
     fn open(&self, probe: &Probe, progress: &Progress) -> Result<CheckpointParts, ReadError> {
         progress.advance(0)?;
         match layout(probe) {
-            Some(Layout::Bundle(prefix)) => open_checkpoint(&prefix, None),
-            Some(Layout::V1(path)) => open_v1(&path, None),
-            Some(Layout::State(path)) => {
-                let (prefix, problem) = state_file::resolve(&path)?;
-                if bundle::with_suffix(&prefix, ".index").is_file() {
-                    open_checkpoint(&prefix, problem)
-                } else {
-                    open_v1(&prefix, problem)
-                }
-            }
+            Some(Layout::Bundle(prefix)) => open_checkpoint(&prefix),
+            Some(Layout::V1(path)) => open_v1(&path),
+            Some(Layout::State(path)) => open_state(&path),
             Some(Layout::SavedModel(path)) => open_saved_model(&path),
             Some(layout @ (Layout::Graph | Layout::MetaGraph)) => open_graph(probe, &layout),
             None => Err(ReadError::unsupported("this is not a TensorFlow checkpoint")),
+        }
+    }
+
+    fn siblings(&self, probe: &Probe) -> Vec<PathBuf> {
+        match layout(probe) {
+            Some(Layout::State(path)) => {
+                state_file::resolve(&path).map(|state| state.series).unwrap_or_default()
+            }
+            _ => Vec::new(),
         }
     }
 }
@@ -92,8 +98,10 @@ fn layout(probe: &Probe) -> Option<Layout> {
     }
     if let Some(entries) = probe.folder() {
         let has = |name: &str| entries.binary_search_by(|entry| entry.as_str().cmp(name)).is_ok();
-        if has("saved_model.pb") {
-            return Some(Layout::SavedModel(path.join("saved_model.pb")));
+        for name in ["saved_model.pb", "saved_model.pbtxt"] {
+            if has(name) {
+                return Some(Layout::SavedModel(path.join(name)));
+            }
         }
         let state = path.join(state_file::NAME);
         if has(state_file::NAME) && starts_like_state(&state) {
@@ -109,6 +117,12 @@ fn layout(probe: &Probe) -> Option<Layout> {
             .map(Layout::Bundle);
     }
     let source = probe.source()?;
+    match text_form::looks_like(probe.head()) {
+        Some(Root::Graph) => return Some(Layout::Graph),
+        Some(Root::MetaGraph) => return Some(Layout::MetaGraph),
+        Some(Root::SavedModel) => return Some(Layout::SavedModel(path.to_owned())),
+        None => {}
+    }
     if state_file::looks_like(probe.head()) {
         return Some(Layout::State(path.to_owned()));
     }
@@ -143,182 +157,140 @@ fn data_file_prefix(name: &str) -> Option<&str> {
 }
 
 fn starts_like_state(path: &Path) -> bool {
-    crate::raw::ByteSource::open(path)
+    ByteSource::open(path)
         .and_then(|source| source.read_up_to("the checkpoint state file", 0, 64))
         .is_ok_and(|head| state_file::looks_like(&head))
 }
 
 fn is_table(path: &Path) -> bool {
-    crate::raw::ByteSource::open(path)
+    ByteSource::open(path)
         .and_then(|source| source.read_up_to("the end of the file", source.len().saturating_sub(8), 8))
         .is_ok_and(|tail| sstable::has_magic(&tail))
 }
 
-fn open_checkpoint(prefix: &Path, problem: Option<Problem>) -> Result<CheckpointParts, ReadError> {
+/// The latest checkpoint of a folder.
+fn open_state(path: &Path) -> Result<CheckpointParts, ReadError> {
+    let state = state_file::resolve(path)?;
+    let mut parts = if bundle::with_suffix(&state.latest, ".index").is_file() {
+        open_checkpoint(&state.latest)?
+    } else {
+        open_v1(&state.latest)?
+    };
+    parts.problems.extend(state.problems);
+    Ok(parts)
+}
+
+fn open_checkpoint(prefix: &Path) -> Result<CheckpointParts, ReadError> {
     let bundle = Bundle::open(prefix)?;
     let metadata = vec![(
         "checkpoint".to_owned(),
         Value::Text(prefix.file_name().unwrap_or_default().to_string_lossy().into_owned()),
     )];
-    let mut parts = catalogue("tf-checkpoint", bundle, None, metadata);
-    parts.problems.extend(problem);
+    let beside = MetaFile::beside(prefix);
+    let mut parts = catalogue(
+        "tf-checkpoint",
+        bundle,
+        Beside { collections: Some(&beside.collections), metadata, ..Beside::default() },
+    );
+    parts.framework = beside.framework;
     Ok(parts)
 }
 
-fn open_v1(path: &Path, problem: Option<Problem>) -> Result<CheckpointParts, ReadError> {
-    let bundle = v1::open(&crate::raw::ByteSource::open(path)?)?;
-    let mut parts = catalogue("tf-checkpoint-v1", bundle, None, Vec::new());
-    parts.problems.extend(problem);
+fn open_v1(path: &Path) -> Result<CheckpointParts, ReadError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let prefix =
+        v1::shard_name(&name).map_or_else(|| path.to_owned(), |(prefix, _)| path.with_file_name(prefix));
+    let beside = MetaFile::beside(&prefix);
+    let mut parts = catalogue(
+        "tf-checkpoint-v1",
+        v1::open(path)?,
+        Beside { collections: Some(&beside.collections), ..Beside::default() },
+    );
+    parts.framework = beside.framework;
     Ok(parts)
+}
+
+/// What the `.meta` file beside a TF1 checkpoint says of its variables.
+#[derive(Default)]
+struct MetaFile {
+    collections: Collections,
+    framework: Option<String>,
+}
+
+impl MetaFile {
+    /// Nothing, where there is no such file or it cannot be read: the checkpoint stands for itself.
+    fn beside(prefix: &Path) -> Self {
+        let read = ByteSource::open(&bundle::with_suffix(prefix, ".meta")).and_then(|source| {
+            let graph = GraphFile::open_description(&source)?;
+            Ok(Self { collections: graph.collections, framework: graph.framework })
+        });
+        read.unwrap_or_default()
+    }
 }
 
 fn open_saved_model(path: &Path) -> Result<CheckpointParts, ReadError> {
-    let saved = SavedModel::open(path)?;
     let prefix = path.with_file_name("variables").join("variables");
-    let index = bundle::with_suffix(&prefix, ".index");
     let mut missing = None;
-    let bundle = if index.is_file() {
-        Bundle::open(&prefix).map_err(|error| {
+    let bundle = bundle::with_suffix(&prefix, ".index").is_file().then(|| Bundle::open(&prefix));
+    let has_index = bundle.is_some();
+    let bundle = bundle.and_then(|opened| {
+        let failed = |error: &ReadError| {
             missing = Some(Problem::error("variables", format!("the variables cannot be read: {error}")));
-        })
-    } else {
-        let expected = saved.graph.as_ref().is_some_and(|graph| {
+        };
+        opened.inspect_err(failed).ok()
+    });
+    let bundle = bundle.unwrap_or_else(Bundle::empty);
+    // The weights of a model that has no variables are constants.
+    let constants = bundle.variables.iter().all(|variable| variable.key == GRAPH_KEY);
+    let mut saved = SavedModel::open(path, constants)?;
+    // A model without variables has an empty folder, or none, and nothing is wrong with it.
+    let expects_variables = !saved.collections.variables.is_empty()
+        || saved.graph.as_ref().is_some_and(|graph| {
             graph.nodes.iter().any(|node| matches!(node.kind, object_graph::Kind::Variable { .. }))
         });
-        // A model without variables has an empty folder, and nothing is wrong with it.
-        if expected || !path.with_file_name("variables").is_dir() {
-            missing = Some(Problem::error(
-                "missing-variables",
-                "variables/variables.index is missing, so the model's variables are not here; only its signatures are shown",
-            ));
-        }
-        Err(())
-    };
-    let bundle = bundle.unwrap_or_else(|()| Bundle::empty());
-    let mut parts = catalogue("tf-saved-model", bundle, Some(&saved), Vec::new());
+    if !has_index && expects_variables {
+        missing = Some(Problem::error(
+            "missing-variables",
+            "variables/variables.index is missing, so the model's variables are not here; only its signatures are shown",
+        ));
+    }
+    let constants = saved.operations.take().filter(|_| constants);
+    let collections = Some(&saved.collections);
+    let beside = Beside { saved: Some(&saved), collections, constants, metadata: Vec::new() };
+    let mut parts = catalogue("tf-saved-model", bundle, beside);
     parts.problems.extend(missing);
     parts.framework = saved.tensorflow_version.as_ref().map(|version| format!("tensorflow {version}"));
     parts.file_bytes += saved.file_bytes;
-    parts.problems.extend(saved.problems);
+    parts.problems.append(&mut saved.problems);
     Ok(parts)
 }
 
 fn open_graph(probe: &Probe, layout: &Layout) -> Result<CheckpointParts, ReadError> {
-    let source = probe.source().ok_or_else(|| ReadError::unsupported("not a file"))?;
-    let (format, graph) = match layout {
-        Layout::MetaGraph => ("tf-meta-graph", GraphFile::open_meta(source)?),
-        _ => ("tf-graph", GraphFile::open(source)?),
+    let file = probe.source().ok_or_else(|| ReadError::unsupported("not a file"))?;
+    let text = text_form::looks_like(probe.head());
+    let source = match text {
+        Some(root) => text_form::binary(file, root)?,
+        None => file.clone(),
     };
+    let (format, mut graph) = match layout {
+        Layout::MetaGraph => ("tf-meta-graph", GraphFile::open_meta(&source)?),
+        _ => ("tf-graph", GraphFile::open(&source)?),
+    };
+    if text.is_some() {
+        // What stands in the text is not what the offsets count.
+        graph.tensors.iter_mut().for_each(|tensor| tensor.offset = None);
+    }
     Ok(CheckpointParts {
         format,
-        framework: None,
+        framework: graph.framework,
         tensors: graph.tensors,
         layers: Vec::new(),
         metadata: Value::Map(graph.metadata),
         problems: graph.problems,
-        file_bytes: source.len(),
+        file_bytes: file.len(),
         counts_known: graph.counts_known,
         reader: Box::new(Reader { locations: graph.locations.into_iter().collect() }),
     })
-}
-
-fn catalogue(
-    format: &'static str,
-    bundle: Bundle,
-    saved: Option<&SavedModel>,
-    mut metadata: Vec<(String, Value)>,
-) -> CheckpointParts {
-    let mut problems = bundle.problems;
-    let graph = bundle.variables.iter().find(|variable| variable.key == GRAPH_KEY).and_then(|variable| {
-        match read_graph(&variable.location) {
-            Ok(graph) => Some(graph),
-            Err(error) => {
-                problems.push(Problem::warning(
-                    "object-graph",
-                    format!("the object graph cannot be read, so roles are not known: {error}"),
-                ));
-                None
-            }
-        }
-    });
-    let described = variables::describe(&bundle.variables, graph.as_ref(), saved);
-    if let Some(saved) = saved {
-        metadata.extend(saved.metadata.iter().cloned());
-    }
-    let mut facts = vec![
-        ("shards".to_owned(), Value::Int(bundle.shards.cast_signed())),
-        ("format_version".to_owned(), Value::Int(bundle.producer.cast_signed())),
-        (
-            "byte_order".to_owned(),
-            Value::Text(if bundle.big_endian { "big-endian" } else { "little-endian" }.to_owned()),
-        ),
-    ];
-    if let Some(graph) = &graph {
-        facts.push(("objects".to_owned(), Value::Int(graph.nodes.len() as i64)));
-    }
-    if bundle.shards > 0 {
-        metadata.push(("bundle".to_owned(), Value::Map(facts)));
-    }
-    let texts = texts(&bundle.variables);
-    if !texts.is_empty() {
-        metadata.push(("strings".to_owned(), Value::Map(texts)));
-    }
-    CheckpointParts {
-        format,
-        framework: None,
-        tensors: described.tensors,
-        layers: described.layers,
-        metadata: Value::Map(metadata),
-        problems,
-        file_bytes: bundle.file_bytes,
-        counts_known: described.counts_known,
-        reader: Box::new(Reader {
-            locations: bundle.variables.into_iter().map(|variable| variable.location).collect(),
-        }),
-    }
-}
-
-fn read_graph(location: &Location) -> Result<Graph, ReadError> {
-    match location {
-        Location::Strings { source, elements: 1 } => {
-            if source.len() > limits::TEXT_BYTES {
-                return Err(ReadError::OverLimit {
-                    what: "the size of the object graph".into(),
-                    value: source.len(),
-                    limit: limits::TEXT_BYTES,
-                });
-            }
-            let text = strings(source, 1)?;
-            Graph::parse_checkpoint(text.first().map(Vec::as_slice).unwrap_or_default(), source.file_offset())
-        }
-        Location::Unreadable(reason) => Err(ReadError::unsupported(reason.clone())),
-        _ => Err(ReadError::unsupported("it is not one string")),
-    }
-}
-
-/// Short string variables, for the metadata: their values are of no use to statistics.
-fn texts(variables: &[bundle::Variable]) -> Vec<(String, Value)> {
-    let value = |bytes: Vec<u8>| match String::from_utf8(bytes) {
-        Ok(text) => Value::Text(text),
-        Err(error) => {
-            let bytes = error.into_bytes();
-            Value::Bytes { len: bytes.len() as u64, preview: bytes.into_iter().take(64).collect() }
-        }
-    };
-    variables
-        .iter()
-        .filter(|variable| variable.dtype == Dtype::String && variable.key != GRAPH_KEY)
-        .filter_map(|variable| {
-            let mut strings = variable.location.short_strings(SHOWN_STRINGS, SHOWN_STRING_BYTES)?;
-            let name = variable.key.strip_suffix(VALUE_SUFFIX).unwrap_or(&variable.key).to_owned();
-            let shown = match strings.len() {
-                1 if variable.shape.rank() == 0 => value(strings.remove(0)),
-                _ => Value::List(strings.into_iter().map(value).collect()),
-            };
-            Some((name, shown))
-        })
-        .take(1000)
-        .collect()
 }
 
 #[cfg(test)]

@@ -106,12 +106,23 @@ impl Graph {
                 graph.function_outputs.insert(name, shape);
             }
         }
-        for (id, node) in graph.nodes.iter().enumerate() {
+        graph.link();
+        Ok(graph)
+    }
+
+    /// A graph of these objects.
+    pub fn of(nodes: Vec<Node>) -> Self {
+        let mut graph = Self { nodes, ..Self::default() };
+        graph.link();
+        graph
+    }
+
+    fn link(&mut self) {
+        for (id, node) in (0..).zip(&self.nodes) {
             for (name, child) in &node.children {
-                graph.by_name.entry((id as NodeId, name.clone())).or_insert(*child);
+                self.by_name.entry((id, name.clone())).or_insert(*child);
             }
         }
-        Ok(graph)
     }
 
     /// One object; `None` for an id that the file made up.

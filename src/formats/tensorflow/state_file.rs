@@ -12,6 +12,12 @@ use crate::raw::ByteSource;
 /// The name of the file.
 pub const NAME: &str = "checkpoint";
 
+/// Checkpoints of one series that are looked for.
+const SERIES: usize = 10_000;
+
+/// Checkpoints of one series that are named in a message.
+const NAMED: usize = 10;
+
 /// Bytes of the file; one line per kept checkpoint.
 const BYTES: u64 = 16 << 20;
 
@@ -20,35 +26,85 @@ pub fn looks_like(head: &[u8]) -> bool {
     head.trim_ascii_start().starts_with(b"model_checkpoint_path:")
 }
 
-/// The checkpoint that a state file names, beside it.
+/// What a state file leads to.
+#[derive(Debug)]
+pub struct State {
+    /// The prefix of the checkpoint to show.
+    pub latest: PathBuf,
+    /// All checkpoints that it names and that are there, the oldest first; empty where there is but one.
+    pub series: Vec<PathBuf>,
+    /// What was found on the way.
+    pub problems: Vec<Problem>,
+}
+
+/// The checkpoints that a state file names, beside it.
 ///
-/// When that is not there, the last of the others that it lists and that is, with a problem that says so.
-pub fn resolve(path: &Path) -> Result<(PathBuf, Option<Problem>), ReadError> {
+/// When the latest is not there, the last of the others that it lists and that is, with a problem that says so.
+pub fn resolve(path: &Path) -> Result<State, ReadError> {
     let text = ByteSource::open(path)?.read_all("the checkpoint state file", BYTES)?;
     let (latest, all) = parse(&String::from_utf8_lossy(&text));
     let Some(latest) = latest else {
         return Err(ReadError::malformed("the checkpoint state file", 0, "it names no checkpoint"));
     };
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let beside =
-        |name: &str| base_name(name).map(|base| folder.join(base)).filter(|prefix| is_checkpoint(prefix));
-    if let Some(prefix) = beside(&latest) {
-        return Ok((prefix, None));
-    }
-    for other in all.iter().rev() {
-        if let Some(prefix) = beside(other) {
-            let message = format!(
-                "the latest checkpoint, {}, is not in this folder; {} is shown instead",
-                quoted(&latest),
-                quoted(other)
-            );
-            return Ok((prefix, Some(Problem::warning("latest-checkpoint-missing", message))));
+    let beside = |name: &str| {
+        // The shards of a V1 checkpoint are named with question marks for their numbers.
+        let base = base_name(name)?.replace("?????", "00000");
+        Some(folder.join(base)).filter(|prefix| is_checkpoint(prefix))
+    };
+    let mut problems = Vec::new();
+    let mut series: Vec<PathBuf> = Vec::new();
+    for prefix in all.iter().take(SERIES).filter_map(|name| beside(name)) {
+        if !series.contains(&prefix) {
+            series.push(prefix);
         }
     }
-    Err(ReadError::unsupported(format!(
-        "this file names the checkpoint {}, which is not in its folder; other folders are not looked into",
-        quoted(&latest)
-    )))
+    let found = if let Some(prefix) = beside(&latest) {
+        if Path::new(&latest).is_absolute() && Path::new(&latest).parent() != Some(folder) {
+            let message = format!(
+                "the checkpoint file names {}, a place on the machine that saved it; the checkpoint of that name beside it is shown",
+                quoted(&latest)
+            );
+            problems.push(Problem::info("checkpoint-elsewhere", message));
+        }
+        prefix
+    } else if let Some(prefix) = series.last().cloned() {
+        let shown = prefix.file_name().unwrap_or_default().to_string_lossy();
+        let message = format!(
+            "the latest checkpoint, {}, is not in this folder; {} is shown instead",
+            quoted(&latest),
+            quoted(&shown)
+        );
+        problems.push(Problem::warning("latest-checkpoint-missing", message));
+        prefix
+    } else {
+        return Err(ReadError::unsupported(format!(
+            "this file names the checkpoint {}, which is not in its folder; other folders are not looked into",
+            quoted(&latest)
+        )));
+    };
+    if !series.contains(&found) {
+        series.push(found.clone());
+    }
+    if series.len() > 1 {
+        let names: Vec<String> = series
+            .iter()
+            .filter(|prefix| **prefix != found)
+            .take(NAMED)
+            .map(|prefix| prefix.file_name().unwrap_or_default().to_string_lossy().into_owned())
+            .collect();
+        let more = series.len() - 1 - names.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let message = format!(
+            "this folder holds {} checkpoints; the others are {}{more}",
+            series.len(),
+            names.join(", ")
+        );
+        problems.push(Problem::info("series", message));
+    } else {
+        series.clear();
+    }
+    Ok(State { latest: found, series, problems })
 }
 
 /// Whether checkpoint files of that prefix exist: V2's index, or V1's single file. A prefix that ends in the folder
@@ -126,16 +182,25 @@ mod tests {
     #[test]
     fn a_path_of_another_machine_means_the_file_beside() {
         let folder = folder("model_checkpoint_path: \"/home/trainer/runs/m-2\"\n", &["m-2.index"]);
-        let (prefix, problem) = resolve(&folder.path().join(NAME)).expect("found");
-        assert_eq!((prefix, problem.is_none()), (folder.path().join("m-2"), true));
+        let state = resolve(&folder.path().join(NAME)).expect("found");
+        assert_eq!(
+            (state.latest, state.problems[0].code),
+            (folder.path().join("m-2"), "checkpoint-elsewhere")
+        );
+        assert!(state.series.is_empty());
     }
 
     #[test]
     fn a_missing_latest_checkpoint_falls_back_with_a_warning() {
         let state = "model_checkpoint_path: \"m-3\"\nall_model_checkpoint_paths: \"m-1\"\nall_model_checkpoint_paths: \"m-2\"\n";
         let folder = folder(state, &["m-1.index", "m-2.index"]);
-        let (prefix, problem) = resolve(&folder.path().join(NAME)).expect("found");
-        assert!(prefix.ends_with("m-2") && problem.is_some());
+        let found = resolve(&folder.path().join(NAME)).expect("found");
+        let codes: Vec<_> = found.problems.iter().map(|problem| problem.code).collect();
+        assert_eq!(
+            (found.latest, codes),
+            (folder.path().join("m-2"), vec!["latest-checkpoint-missing", "series"])
+        );
+        assert_eq!(found.series, [folder.path().join("m-1"), folder.path().join("m-2")]);
     }
 
     #[test]

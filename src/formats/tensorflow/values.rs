@@ -35,6 +35,8 @@ pub enum Location {
         source: ByteSource,
         /// How many strings.
         elements: u64,
+        /// Masked checksum of lengths and strings; `None` when it was not written.
+        crc: Option<u32>,
     },
     /// Pieces that together make the tensor.
     Pieces {
@@ -46,20 +48,18 @@ pub enum Location {
         big_endian: bool,
         /// In no significant order.
         pieces: Vec<Piece>,
+        /// Masked checksums of the pieces, in their order; as many as were written.
+        crcs: Vec<Option<u32>>,
     },
     /// Bytes in memory, little-endian, whose elements repeat as needed (graph constants).
     Memory(Vec<u8>),
-    /// An entry of a V1 checkpoint, whose block must be unpacked to read it.
-    TableEntry {
-        /// The whole table.
-        source: ByteSource,
-        /// Where its block begins.
-        block: u64,
-        /// Its key there.
-        key: Vec<u8>,
+    /// Entries of a V1 checkpoint, whose blocks must be unpacked to read them.
+    TableEntries {
+        /// The pieces of the variable; often one.
+        entries: Vec<super::v1::Entry>,
         /// Type of the elements.
         dtype: Dtype,
-        /// Dimensions.
+        /// Dimensions of the whole.
         shape: Shape,
     },
     /// Not readable; the text says why.
@@ -109,26 +109,40 @@ impl Location {
                     ended = flow.is_break();
                     flow
                 })?;
-                // The checksum is over the bytes as stored, which big-endian reading has changed.
                 match crc {
-                    Some(expected) if !ended && !big_endian && masked(sum) != *expected => {
-                        Err(ReadError::malformed(
-                            "the tensor's data",
-                            source.file_offset(),
-                            "it fails its checksum, so some values are not what was saved",
-                        ))
-                    }
-                    _ => Ok(()),
+                    Some(_) if ended => Ok(()),
+                    // The checksum is over the bytes as stored, which big-endian reading has changed.
+                    Some(expected) if *big_endian => check(sum_of(source)?, *expected, source),
+                    Some(expected) => check(sum, *expected, source),
+                    None => Ok(()),
                 }
             }
-            Self::Strings { source, elements } => read_strings(source, *elements, progress, sink),
-            Self::Pieces { dtype, shape, big_endian, pieces } => {
+            Self::Strings { source, elements, crc } => {
+                read_strings(source, *elements, progress, sink)?;
+                match crc {
+                    Some(expected) => check(string_sum(source, *elements)?, *expected, source),
+                    None => Ok(()),
+                }
+            }
+            Self::Pieces { dtype, shape, big_endian, pieces, crcs } => {
                 let whole = Whole {
                     shape,
                     item_bytes: dtype.bits() / 8,
                     swap_unit: if *big_endian { swap_unit(dtype) } else { 1 },
                 };
-                read_pieces(&whole, pieces, progress, sink)
+                let mut ended = false;
+                read_pieces(&whole, pieces, progress, &mut |bytes| {
+                    let flow = sink(bytes);
+                    ended = flow.is_break();
+                    flow
+                })?;
+                // Pieces are not read in the order of their bytes, so their checksums take a second look.
+                for (piece, crc) in pieces.iter().zip(crcs).filter(|_| !ended) {
+                    if let Some(expected) = crc {
+                        check(sum_of(&piece.source)?, *expected, &piece.source)?;
+                    }
+                }
+                Ok(())
             }
             Self::Memory(bytes) => {
                 for piece in bytes.chunks(limits::CHUNK_BYTES) {
@@ -140,8 +154,8 @@ impl Location {
                 Ok(())
             }
             // What it unpacks to is never an entry of a table again.
-            Self::TableEntry { source, block, key, dtype, shape } => {
-                super::v1::unpack(source, *block, key, dtype, shape)?.read(progress, sink)
+            Self::TableEntries { entries, dtype, shape } => {
+                super::v1::unpack(entries, dtype, shape)?.read(progress, sink)
             }
             Self::Unreadable(reason) => Err(ReadError::unsupported(reason.clone())),
         }
@@ -149,12 +163,53 @@ impl Location {
 
     /// All strings, where there are at most `count` of `bytes` together; `None` for more or for other types.
     pub fn short_strings(&self, count: u64, bytes: u64) -> Option<Vec<Vec<u8>>> {
-        let Self::Strings { source, elements } = self else { return None };
+        let Self::Strings { source, elements, .. } = self else { return None };
         if *elements > count || source.len() > bytes {
             return None;
         }
         strings(source, *elements).ok()
     }
+}
+
+fn check(sum: u32, expected: u32, source: &ByteSource) -> Result<(), ReadError> {
+    if masked(sum) == expected {
+        return Ok(());
+    }
+    Err(ReadError::malformed(
+        "the tensor's data",
+        source.file_offset(),
+        "it fails its checksum, so some values are not what was saved",
+    ))
+}
+
+/// The checksum of all bytes, as they are stored.
+fn sum_of(source: &ByteSource) -> Result<u32, ReadError> {
+    sum_from(source, 0, 0)
+}
+
+/// The checksum `sum`, carried on over the bytes from `position` to the end.
+fn sum_from(source: &ByteSource, mut position: u64, mut sum: u32) -> Result<u32, ReadError> {
+    while position < source.len() {
+        let bytes = source.read_up_to("tensor data", position, limits::CHUNK_BYTES as u64)?;
+        sum = crc32c::crc32c_append(sum, &bytes);
+        position += bytes.len() as u64;
+    }
+    Ok(sum)
+}
+
+/// The checksum of a string tensor: over the lengths as fixed-size numbers, then over what follows them in the file.
+/// Source: `WriteStringTensor`, as for [`string_bytes_start`].
+fn string_sum(source: &ByteSource, elements: u64) -> Result<u32, ReadError> {
+    let mut lengths = Stream::new(source, 0);
+    let mut sum = 0;
+    for _ in 0..elements {
+        let length = varint(&mut lengths)?;
+        sum = match u32::try_from(length) {
+            Ok(short) => crc32c::crc32c_append(sum, &short.to_le_bytes()),
+            Err(_) => crc32c::crc32c_append(sum, &length.to_le_bytes()),
+        };
+    }
+    sum_from(source, lengths.position(), sum)
 }
 
 fn varint(stream: &mut Stream<'_>) -> Result<u64, ReadError> {
@@ -262,7 +317,7 @@ mod tests {
         let source = ByteSource::from_vec(b"\x02\x00\x03CRC!hiyou".to_vec());
         assert_eq!(strings(&source, 3).expect("legal"), [&b"hi"[..], b"", b"you"]);
         assert_eq!(
-            all(&Location::Strings { source: source.clone(), elements: 3 }).expect("legal"),
+            all(&Location::Strings { source: source.clone(), elements: 3, crc: None }).expect("legal"),
             b"hi\0\0you\0"
         );
         assert!(strings(&source, 4).is_err());

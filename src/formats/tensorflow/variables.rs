@@ -7,9 +7,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::bundle::Variable;
+use super::collections::Collections;
+use super::evidence::{Evidence, in_metrics, in_optimizer};
+use super::layers;
+use super::naming::Names;
 use super::object_graph::{GRAPH_KEY, Graph, Kind, NodeId, VALUE_SUFFIX, key_parts, unescape};
 use super::saved_model::SavedModel;
-use crate::model::{Dtype, LayerInfo, TensorInfo, TensorRole, Value, layer_tree};
+use crate::model::{Dtype, LayerInfo, TensorId, TensorInfo, TensorRole};
 
 /// The catalogue with its meaning.
 #[derive(Debug, Default)]
@@ -62,11 +66,12 @@ pub fn describe(
     variables: &[Variable],
     checkpoint_graph: Option<&Graph>,
     saved: Option<&SavedModel>,
+    collections: &Collections,
 ) -> Catalogue {
     let mut catalogue = Catalogue { tensors: names(variables), ..Catalogue::default() };
     match (checkpoint_graph, saved.and_then(|saved| saved.graph.as_ref())) {
-        (None, None) => by_name(&mut catalogue.tensors),
-        (checkpoint, saved_graph) => by_graph(&mut catalogue, checkpoint, saved_graph, saved),
+        (None, None) => catalogue.counts_known = by_name(&mut catalogue.tensors, collections),
+        (checkpoint, _) => by_graph(&mut catalogue, variables, checkpoint, saved),
     }
     catalogue
 }
@@ -95,39 +100,69 @@ fn names(variables: &[Variable]) -> Vec<TensorInfo> {
         .collect()
 }
 
-/// Roles that a name alone gives, for checkpoints without an object graph.
-fn by_name(tensors: &mut [TensorInfo]) {
+/// Roles that a name and the collections of a TF1 graph give, for checkpoints without an object graph.
+/// Whether the parameters are known.
+fn by_name(tensors: &mut [TensorInfo], collections: &Collections) -> bool {
     let keys: HashMap<String, usize> =
         tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.clone(), index)).collect();
     let mut bases = HashSet::new();
-    for tensor in tensors.iter_mut() {
+    let mut layers = HashSet::new();
+    for (index, tensor) in tensors.iter_mut().enumerate() {
         let (path, last) = tensor.name.rsplit_once('/').unwrap_or(("", &tensor.name));
-        if TF1_SLOTS.contains(&last)
-            && let Some(base) = base_of(path, &keys)
+        let base = base_of(path, &keys).filter(|&base| base != index);
+        if collections.trainable.contains(&tensor.name) {
+            tensor.role = TensorRole::Parameter;
+            tensor.trainable = Some(true);
+            layers.insert(tensor.layer.clone());
+        } else if TF1_SLOTS.contains(&last)
+            && let Some(base) = base
         {
             bases.insert(base);
             tensor.role = TensorRole::Optimizer;
-        } else if last == "ExponentialMovingAverage" && base_of(path, &keys).is_some() {
+            tensor.slot_of = Some(TensorId(base as u32));
+        } else if last == "ExponentialMovingAverage" && base.is_some() {
             tensor.role = TensorRole::Ema;
+            tensor.slot_of = base.map(|base| TensorId(base as u32));
         } else if last.starts_with("beta1_power") || last.starts_with("beta2_power") {
             tensor.role = TensorRole::Optimizer;
         } else if is_bookkeeping(last, &tensor.dtype) || tensor.dtype == Dtype::String {
             tensor.role = TensorRole::Other;
         }
     }
-    // A variable with slots is one that an optimizer trains.
-    for &base in &bases {
-        if let Some(tensor) = tensors.get_mut(base) {
-            tensor.role = TensorRole::Parameter;
-            tensor.trainable = Some(true);
+    set_apart(tensors);
+    // A variable with slots is one that an optimizer trains, where no graph tells.
+    if collections.trainable.is_empty() {
+        for &base in &bases {
+            if let Some(tensor) = tensors.get_mut(base) {
+                tensor.role = TensorRole::Parameter;
+                tensor.trainable = Some(true);
+            }
         }
     }
-    if !bases.is_empty() {
-        for tensor in tensors.iter_mut().filter(|tensor| tensor.role == TensorRole::Unknown) {
-            let last = tensor.name.rsplit('/').next().unwrap_or_default();
-            if UNTRAINED.contains(&last) {
-                tensor.role = TensorRole::Parameter;
-                tensor.trainable = Some(false);
+    let told = !layers.is_empty();
+    for tensor in tensors.iter_mut().filter(|tensor| tensor.role == TensorRole::Unknown) {
+        let last = tensor.name.rsplit('/').next().unwrap_or_default();
+        // What a layer keeps beside what it trains is part of the model, as Keras counts.
+        let beside = told
+            && (collections.model.contains(&tensor.name)
+                || (collections.variables.contains(&tensor.name) && layers.contains(&tensor.layer)));
+        if beside || ((told || !bases.is_empty()) && UNTRAINED.contains(&last)) {
+            tensor.role = TensorRole::Parameter;
+            tensor.trainable = Some(false);
+        }
+    }
+    told
+}
+
+/// Groups slots and averages under their own name, apart from the variables that they belong to: `dense/bias/Adam`
+/// stands at `Adam`, `dense`, `bias`.
+fn set_apart(tensors: &mut [TensorInfo]) {
+    let mut taken: HashSet<Box<[String]>> = tensors.iter().map(|tensor| tensor.path.clone()).collect();
+    for tensor in tensors.iter_mut().filter(|tensor| tensor.slot_of.is_some()) {
+        if let Some((variable, slot)) = tensor.name.rsplit_once('/') {
+            let path: Box<[String]> = Box::new([slot.to_owned(), variable.to_owned()]);
+            if taken.insert(path.clone()) {
+                tensor.path = path;
             }
         }
     }
@@ -149,350 +184,270 @@ fn is_bookkeeping(last: &str, dtype: &Dtype) -> bool {
     integer && matches!(last, "global_step" | "step" | "steps" | "save_counter" | "epoch" | "iterations")
 }
 
-/// Parts of a key under which optimizers keep their state.
-fn in_optimizer(parts: &[&str]) -> bool {
-    if parts.contains(&".OPTIMIZER_SLOT") {
-        return true;
-    }
-    let at = parts.iter().position(|part| {
-        let lower = part.to_ascii_lowercase();
-        lower == "optimizer" || lower.ends_with("_optimizer") || lower == "optimizers"
-    });
-    // Keras 3 optimizers also point to the variables that they train.
-    at.is_some_and(|at| !parts.get(at..).unwrap_or_default().contains(&"_trainable_variables"))
-}
-
-fn in_metrics(parts: &[&str]) -> bool {
-    parts.iter().any(|part| {
-        matches!(*part, "metrics" | "_metrics" | "compiled_metrics" | "_loss_tracker" | "loss_tracker")
-    })
-}
-
-/// What an object graph says of each variable: found once, asked per key.
-struct Evidence<'a> {
-    checkpoint: Option<&'a Graph>,
-    saved: Option<&'a Graph>,
-    keras: &'a HashMap<NodeId, super::saved_model::KerasObject>,
-    /// Objects of the checkpoint's graph that optimizers hold.
-    optimizer: HashSet<NodeId>,
-    /// The same of the SavedModel's graph.
-    saved_optimizer: HashSet<NodeId>,
-    /// Objects of the checkpoint's graph that Keras models hold.
-    model: HashSet<NodeId>,
-    /// Variables of the SavedModel's graph that its root lists.
-    listed: Option<HashSet<NodeId>>,
-    /// Of those, the ones that are trained.
-    listed_trainable: Option<HashSet<NodeId>>,
-    /// Objects of the checkpoint's graph that have slots.
-    slotted: HashSet<NodeId>,
-    /// Ends of the names of optimizer variables: `conv_1/kernel` of `Adam/m/conv_1/kernel`.
-    slot_names: HashSet<String>,
-}
-
-/// Attributes that lead from an optimizer to what it trains.
-fn leaves_optimizer(name: &str) -> bool {
-    name == "_trainable_variables"
-}
-
-impl<'a> Evidence<'a> {
-    fn new(
-        checkpoint: Option<&'a Graph>,
-        saved: Option<&'a Graph>,
-        keras: &'a HashMap<NodeId, super::saved_model::KerasObject>,
-    ) -> Self {
-        let optimizers = checkpoint.map(Graph::optimizers).unwrap_or_default();
-        let optimizer = checkpoint
-            .map(|graph| graph.reachable(&optimizers, |name, _| leaves_optimizer(name)))
-            .unwrap_or_default();
-        let saved_optimizer = saved
-            .map(|graph| graph.reachable(&graph.optimizers(), |name, _| leaves_optimizer(name)))
-            .unwrap_or_default();
-        let mut evidence = Self {
-            checkpoint,
-            saved,
-            keras,
-            optimizer,
-            saved_optimizer,
-            model: HashSet::new(),
-            listed: saved.and_then(|graph| listed(graph, "variables")),
-            listed_trainable: saved.and_then(|graph| listed(graph, "trainable_variables")),
-            slotted: HashSet::new(),
-            slot_names: HashSet::new(),
-        };
-        if let Some(graph) = checkpoint {
-            let models: Vec<NodeId> = (0..)
-                .zip(&graph.nodes)
-                .filter(|(_, node)| node.children.iter().any(|(name, _)| is_layer_alias(name)))
-                .map(|(id, _)| id)
-                .collect();
-            evidence.model = graph.reachable(&models, |name, id| {
-                evidence.optimizer.contains(&id)
-                    || matches!(name, "optimizer" | "keras_api")
-                    || in_metrics(&[name])
-            });
-            for node in &graph.nodes {
-                for &(variable, slot) in &node.slots {
-                    evidence.slotted.insert(variable);
-                    evidence.optimizer.insert(slot);
-                }
-            }
-            for (id, node) in (0..).zip(&graph.nodes) {
-                if evidence.optimizer.contains(&id) {
-                    for (full_name, _) in &node.attributes {
-                        let ends = full_name.match_indices('/').map(|(at, _)| &full_name[at + 1..]);
-                        evidence.slot_names.extend(ends.take(16).map(str::to_owned));
-                    }
-                }
-            }
-        }
-        evidence
-    }
-
-    fn has_slots(&self, id: NodeId, graph: &Graph) -> bool {
-        self.slotted.contains(&id)
-            || graph
-                .node(id)
-                .is_some_and(|node| node.attributes.iter().any(|(name, _)| self.slot_names.contains(name)))
-    }
-}
-
-/// `layer-0`, `layer_with_weights-0`: what Keras calls the layers of a model that it built from a list or a graph.
-fn is_layer_alias(name: &str) -> bool {
-    name.strip_prefix("layer-")
-        .or_else(|| name.strip_prefix("layer_with_weights-"))
-        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// The members of a list that hangs on the root.
-fn listed(graph: &Graph, name: &str) -> Option<HashSet<NodeId>> {
-    let list = graph.node(graph.child(0, name)?)?;
-    // A list of variables, not a variable of that name.
-    if matches!(list.kind, Kind::Variable { .. }) {
-        return None;
-    }
-    Some(list.children.iter().map(|(_, id)| *id).collect())
+/// What is known of each variable, by the tensor's index.
+#[derive(Default)]
+struct Known {
+    /// Object of the checkpoint's graph.
+    id: Option<NodeId>,
+    /// Object of the SavedModel's graph.
+    saved_id: Option<NodeId>,
+    /// The name that the program gave the variable.
+    full_name: String,
 }
 
 fn by_graph(
     catalogue: &mut Catalogue,
+    variables: &[Variable],
     checkpoint: Option<&Graph>,
-    saved_graph: Option<&Graph>,
     saved: Option<&SavedModel>,
 ) {
-    let no_keras = HashMap::new();
-    let keras = saved.map_or(&no_keras, |saved| &saved.keras);
-    let evidence = Evidence::new(checkpoint, saved_graph, keras);
-    let by_key: HashMap<&str, NodeId> = checkpoint
-        .map(|graph| {
-            (0..)
-                .zip(&graph.nodes)
-                .flat_map(|(id, node)| node.attributes.iter().map(move |(_, key)| (key.as_str(), id)))
-                .collect()
-        })
-        .unwrap_or_default();
-    let trains_in_model = checkpoint.is_some_and(|graph| {
-        evidence.model.iter().any(|&id| !evidence.optimizer.contains(&id) && evidence.has_slots(id, graph))
-    });
-    let mut layers = Layers::default();
-    let mut model_seen = false;
-    for tensor in &mut catalogue.tensors {
-        let key = tensor.stored_name.clone().unwrap_or_default();
-        let parts = key_parts(&key);
-        let last = parts.last().copied().unwrap_or_default();
-        let is_value = key.ends_with(VALUE_SUFFIX);
-        if key == GRAPH_KEY || !is_value || in_metrics(&parts) {
-            tensor.role = TensorRole::Other;
-            continue;
+    let saved_graph = saved.and_then(|saved| saved.graph.as_ref());
+    let evidence = Evidence::new(checkpoint, saved_graph);
+    let keras_name = |id| saved.and_then(|saved| layers::keras_name(&saved.keras, id));
+    // The SavedModel's graph knows more of the layers; ids differ between the two.
+    let (names, optimizers) = match (saved_graph, checkpoint) {
+        (Some(graph), _) => {
+            (Names::new(graph, keras_name, &evidence.saved_optimizer), &evidence.saved_optimizer)
         }
-        let id = by_key.get(key.as_str()).copied();
-        let saved_id = saved_graph.and_then(|graph| {
+        (None, Some(graph)) => (Names::new(graph, |_| None, &evidence.optimizer), &evidence.optimizer),
+        (None, None) => return,
+    };
+    let known = identify(&catalogue.tensors, checkpoint, saved_graph);
+    for (tensor, known) in catalogue.tensors.iter_mut().zip(&known) {
+        catalogue.counts_known |= give_role(tensor, known, &evidence, checkpoint, saved_graph);
+    }
+    if let Some(saved) = saved {
+        freeze(&mut catalogue.tensors, &known, &names, saved);
+    }
+    let naming_id = |known: &Known| if saved_graph.is_some() { known.saved_id } else { known.id };
+    rename(&mut catalogue.tensors, &known, &names, &naming_id, &evidence);
+    tie_duplicates(&mut catalogue.tensors, variables, &known, |known| {
+        naming_id(known).is_some_and(|id| names.path(id).is_some())
+    });
+    link_slots(&mut catalogue.tensors, &known, &evidence);
+    catalogue.layers = layers::describe(&names, optimizers, saved);
+}
+
+/// Finds the object of each key.
+fn identify(tensors: &[TensorInfo], checkpoint: Option<&Graph>, saved: Option<&Graph>) -> Vec<Known> {
+    let mut by_key: HashMap<&str, (NodeId, &str)> = HashMap::new();
+    for (id, node) in checkpoint.into_iter().flat_map(|graph| (0..).zip(&graph.nodes)) {
+        for (name, key) in &node.attributes {
+            by_key.insert(key, (id, name));
+        }
+    }
+    let identify = |tensor: &TensorInfo| {
+        let parts = key_parts(tensor.stored_name());
+        let found = by_key.get(tensor.stored_name());
+        let saved_id = saved.and_then(|graph| {
             let way = graph.walk(&parts);
             way.last().copied().filter(|_| way.len() == parts.len())
         });
-        if in_optimizer(&parts)
-            || id.is_some_and(|id| evidence.optimizer.contains(&id))
-            || saved_id.is_some_and(|id| evidence.saved_optimizer.contains(&id))
-        {
-            tensor.role = TensorRole::Optimizer;
-            continue;
-        }
-        if parts.len() == 1 && is_bookkeeping(last, &tensor.dtype) {
-            tensor.role = TensorRole::Other;
-            continue;
-        }
-        let described = saved_graph.zip(saved_id).and_then(|(graph, id)| match &graph.node(id)?.kind {
-            Kind::Variable { trainable, .. } => Some((id, *trainable)),
+        let described = saved.zip(saved_id).and_then(|(graph, id)| match &graph.node(id)?.kind {
+            Kind::Variable { name, .. } => Some(name.as_str()),
             _ => None,
         });
-        if let Some((id, trainable)) = described {
-            tensor.trainable =
-                Some(evidence.listed_trainable.as_ref().map_or(trainable, |list| list.contains(&id)));
-            let counted = match &evidence.listed {
-                Some(list) => list.contains(&id),
-                None => trainable,
-            };
-            if counted {
-                tensor.role = TensorRole::Parameter;
-            }
-            model_seen |= evidence.listed.is_some() && counted;
-        } else if let Some((graph, id)) = checkpoint.zip(id) {
-            let in_model = evidence.model.contains(&id);
-            let has_slots = evidence.has_slots(id, graph);
-            if in_model || has_slots {
-                tensor.role = TensorRole::Parameter;
-                model_seen |= in_model;
-                tensor.trainable = if has_slots {
-                    Some(true)
-                } else if trains_in_model || UNTRAINED.contains(&last) {
-                    Some(false)
-                } else {
-                    None
-                };
-            }
-        }
-        layers.note(&evidence, &parts, tensor);
-    }
-    catalogue.counts_known = model_seen;
-    catalogue.layers = layers.finish(&evidence);
+        let full_name = found.map(|(_, name)| *name).or(described).unwrap_or_default();
+        let full_name = full_name.strip_suffix(":0").unwrap_or(full_name).to_owned();
+        Known { id: found.map(|(id, _)| *id), saved_id, full_name }
+    };
+    tensors.iter().map(identify).collect()
 }
 
-/// Layers met on the way to the variables, by object.
-#[derive(Default)]
-struct Layers {
-    found: HashMap<NodeId, (Vec<String>, Option<String>)>,
-    saved_side: bool,
-}
-
-impl Layers {
-    /// Notes the layers along a key, and gives the tensor the innermost one's name.
-    fn note(&mut self, evidence: &Evidence<'_>, parts: &[&str], tensor: &mut TensorInfo) {
-        let Some(graph) = evidence.saved.or(evidence.checkpoint) else { return };
-        self.saved_side = evidence.saved.is_some();
-        let way = graph.walk(parts);
-        let mut path: Vec<String> = Vec::new();
-        for (depth, &id) in way.iter().enumerate().take(way.len().saturating_sub(1)) {
-            let name = if self.saved_side {
-                keras_name(evidence, id).map(str::to_owned)
-            } else if parts.get(depth).is_some_and(|part| is_layer_alias(part)) {
-                layer_name_from_variables(graph, id)
-            } else {
-                None
-            };
-            let Some(name) = name else { continue };
-            path.push(name);
-            self.found.entry(id).or_insert_with(|| {
-                let keys: Vec<String> = parts.iter().take(depth + 1).map(|part| unescape(part)).collect();
-                (keys, Some(path.join("/")))
-            });
-        }
-        if !path.is_empty() {
-            tensor.layer = path.join("/");
-        }
+/// Gives a tensor its role. Whether it was told by the structure of a model, so that counts may be claimed.
+fn give_role(
+    tensor: &mut TensorInfo,
+    known: &Known,
+    evidence: &Evidence,
+    checkpoint: Option<&Graph>,
+    saved: Option<&Graph>,
+) -> bool {
+    let key = tensor.stored_name().to_owned();
+    let parts = key_parts(&key);
+    let last = parts.last().copied().unwrap_or_default();
+    if key == GRAPH_KEY || !key.ends_with(VALUE_SUFFIX) || in_metrics(&parts) {
+        tensor.role = TensorRole::Other;
+        return false;
     }
-
-    /// All layers in the model's order: those that hold variables, and those of the root that Keras lists without.
-    fn finish(mut self, evidence: &Evidence<'_>) -> Vec<LayerInfo> {
-        let Some(graph) = evidence.saved.or(evidence.checkpoint) else { return Vec::new() };
-        let mut layers = Vec::new();
-        let mut seen = HashSet::from([0]);
-        // Depth first, children in the model's order; every object once, so the walk ends.
-        let mut open: Vec<(NodeId, Vec<String>, Vec<String>)> = vec![(0, Vec::new(), Vec::new())];
-        while let Some((id, keys, path)) = open.pop() {
-            let mut here = path;
-            if id != 0 {
-                let own = if self.saved_side { keras_name(evidence, id).map(str::to_owned) } else { None };
-                let (segments, path) = match self.found.remove(&id) {
-                    Some((segments, path)) => (segments, path.unwrap_or_default()),
-                    None => match own {
-                        Some(name) => {
-                            (keys.clone(), here.iter().cloned().chain([name]).collect::<Vec<_>>().join("/"))
-                        }
-                        None => (Vec::new(), String::new()),
-                    },
-                };
-                if !path.is_empty() {
-                    here = path.split('/').map(str::to_owned).collect();
-                    layers.push(layer_info(evidence, id, path, segments));
-                }
-            }
-            // An object under two names counts under its first; the last pushed is the first visited.
-            let mut inside = Vec::new();
-            for (name, child) in ordered_children(graph, id) {
-                let leaves = matches!(name, "keras_api" | "optimizer" | "variables" | "trainable_variables");
-                // Layers do not hang deeper than this.
-                if !leaves && keys.len() < crate::raw::limits::NESTING && seen.insert(child) {
-                    let keys = keys.iter().cloned().chain([unescape(name)]).collect();
-                    inside.push((child, keys, here.clone()));
-                }
-            }
-            open.extend(inside.into_iter().rev());
-        }
-        layers
+    let is_average = known.full_name.ends_with("/ExponentialMovingAverage")
+        || known.id.is_some_and(|id| evidence.averages.contains(&id));
+    if is_average {
+        tensor.role = TensorRole::Ema;
+        return false;
     }
-}
-
-/// Children with `layer-10` after `layer-2`, and before other attributes; an object under two names under its first.
-fn ordered_children(graph: &Graph, id: NodeId) -> Vec<(&str, NodeId)> {
-    let Some(node) = graph.node(id) else { return Vec::new() };
-    let mut children: Vec<(&str, NodeId)> =
-        node.children.iter().map(|(name, child)| (name.as_str(), *child)).collect();
-    children.sort_by(|(a, _), (b, _)| {
-        let plain = |name: &str| !name.starts_with("layer-");
-        plain(a)
-            .cmp(&plain(b))
-            .then_with(|| if plain(a) { std::cmp::Ordering::Equal } else { layer_tree::natural_cmp(a, b) })
+    if in_optimizer(&parts)
+        || known.id.is_some_and(|id| evidence.optimizer.contains(&id))
+        || known.saved_id.is_some_and(|id| evidence.saved_optimizer.contains(&id))
+    {
+        tensor.role = TensorRole::Optimizer;
+        return false;
+    }
+    let is_seed = matches!(last, "_state_var" | "seed_generator_state")
+        || known.full_name.ends_with("/seed_generator_state");
+    if is_seed || (parts.len() == 1 && is_bookkeeping(last, &tensor.dtype)) || tensor.dtype == Dtype::String {
+        tensor.role = TensorRole::Other;
+        return false;
+    }
+    let in_model = known.id.is_some_and(|id| evidence.model.contains(&id));
+    let described = saved.zip(known.saved_id).and_then(|(graph, id)| match &graph.node(id)?.kind {
+        Kind::Variable { trainable, .. } => Some((id, *trainable)),
+        _ => None,
     });
-    children
-}
-
-/// The name that Keras gives a layer object.
-fn keras_name<'a>(evidence: &Evidence<'a>, id: NodeId) -> Option<&'a str> {
-    let object = evidence.keras.get(&id)?;
-    if object.identifier == "_tf_keras_metric" {
-        return None;
+    if let Some((id, trainable)) = described {
+        let listed = evidence.saved_trainable.as_ref();
+        tensor.trainable = Some(listed.map_or(trainable, |list| list.contains(&id)));
+        let counted = match &evidence.saved_listed {
+            Some(list) => list.contains(&id),
+            None => trainable || in_model,
+        };
+        if counted {
+            tensor.role = TensorRole::Parameter;
+        }
+        return counted && (evidence.saved_listed.is_some() || in_model);
     }
-    object.json.get("name").and_then(serde_json::Value::as_str).filter(|name| !name.is_empty())
+    if checkpoint.is_none() {
+        return false;
+    }
+    let trained = known.id.is_some_and(|id| evidence.trained.contains(&id));
+    if in_model || trained {
+        tensor.role = TensorRole::Parameter;
+        let last = known.full_name.rsplit('/').next().unwrap_or(last);
+        tensor.trainable = if trained {
+            Some(true)
+        } else if evidence.trains_model || UNTRAINED.contains(&last) {
+            Some(false)
+        } else {
+            None
+        };
+    }
+    in_model
 }
 
-/// `conv_1` for an object whose variable `kernel` has the full name `conv_1/kernel`.
-fn layer_name_from_variables(graph: &Graph, id: NodeId) -> Option<String> {
-    for (name, child) in &graph.node(id)?.children {
-        for (full_name, _) in &graph.node(*child)?.attributes {
-            if let Some((layer, last)) = full_name.rsplit_once('/')
-                && last == unescape(name)
-                && !layer.is_empty()
-            {
-                return Some(layer.to_owned());
+/// Marks the variables of layers that Keras describes as not trained.
+fn freeze(tensors: &mut [TensorInfo], known: &[Known], names: &Names<'_>, saved: &SavedModel) {
+    let frozen = |id: &NodeId| {
+        let json = saved.keras.get(id).map(|object| &object.json);
+        json.and_then(|json| json.get("trainable")).and_then(serde_json::Value::as_bool) == Some(false)
+    };
+    for (tensor, known) in tensors.iter_mut().zip(known) {
+        let inside = known.saved_id.map(|id| names.objects_to(id)).unwrap_or_default();
+        if tensor.trainable == Some(true) && inside.iter().any(frozen) {
+            tensor.trainable = Some(false);
+        }
+    }
+}
+
+/// Replaces keys by the names of layers and variables, where these are known and differ from each other.
+fn rename(
+    tensors: &mut [TensorInfo],
+    known: &[Known],
+    names: &Names<'_>,
+    naming_id: &impl Fn(&Known) -> Option<NodeId>,
+    evidence: &Evidence,
+) {
+    let path_of = |known: &Known| -> Option<Vec<String>> {
+        let found = naming_id(known).and_then(|id| names.variable_path(id, &known.full_name));
+        // A variable that only lists lead to has nothing but its own name.
+        found.or_else(|| {
+            let parts = known.full_name.split('/').map(str::to_owned).collect::<Vec<_>>();
+            (parts.len() > 1).then_some(parts)
+        })
+    };
+    let by_id: HashMap<NodeId, &Known> = known.iter().filter_map(|known| Some((known.id?, known))).collect();
+    let mut taken: HashSet<Vec<String>> = HashSet::new();
+    // Of two variables of one name, the one that counts has it.
+    let mut entries: Vec<(&mut TensorInfo, &Known)> = tensors.iter_mut().zip(known).collect();
+    entries.sort_by_key(|(tensor, _)| tensor.role != TensorRole::Parameter);
+    for (tensor, known) in entries {
+        if !tensor.stored_name().ends_with(VALUE_SUFFIX) {
+            continue;
+        }
+        let key = tensor.stored_name().to_owned();
+        let parts: Vec<String> = key_parts(&key).into_iter().map(unescape).collect();
+        let in_optimizer = matches!(tensor.role, TensorRole::Optimizer | TensorRole::Ema);
+        let path = if let Some(at) = parts.iter().position(|part| part == ".OPTIMIZER_SLOT") {
+            // `….OPTIMIZER_SLOT/optimizer/m`: the state stands apart from the variables, in their order.
+            let variable = known.id.and_then(|id| evidence.slots.get(&id)).and_then(|id| by_id.get(id));
+            let variable = variable.and_then(|known| path_of(known));
+            let variable = variable.unwrap_or_else(|| parts.iter().take(at).cloned().collect());
+            Some(parts.iter().skip(at + 1).cloned().chain(variable).collect())
+        } else if in_optimizer {
+            optimizer_path(&parts, &known.full_name)
+        } else {
+            path_of(known)
+        };
+        let Some(path) = path.filter(|path| taken.insert(path.clone())) else {
+            taken.insert(parts);
+            continue;
+        };
+        tensor.name = path.join("/");
+        let mut layer = naming_id(known).map(|id| names.layer_path(id)).unwrap_or_default();
+        if layer.is_empty() {
+            layer = path.split_last().map(|(_, layer)| layer.join("/")).unwrap_or_default();
+        }
+        tensor.layer = layer;
+        tensor.path = path.into();
+    }
+}
+
+/// `optimizer` and the variable's name, for what an optimizer keeps in a list: `optimizer/Adam/m/conv_1/kernel`.
+fn optimizer_path(parts: &[String], full_name: &str) -> Option<Vec<String>> {
+    let is_list = |part: &String| matches!(part.as_str(), "_variables" | "variables");
+    let list = parts.iter().rposition(is_list)?;
+    let name: Vec<String> = full_name.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    (!name.is_empty()).then(|| parts.iter().take(list).cloned().chain(name).collect())
+}
+
+/// Keras's `export` lists every weight twice, as two variables of one name. A second one whose bytes have the same
+/// checksum is tied to the first, so that it is counted once. `hangs`: whether attributes, not lists, lead to a variable.
+fn tie_duplicates(
+    tensors: &mut [TensorInfo],
+    variables: &[Variable],
+    known: &[Known],
+    hangs: impl Fn(&Known) -> bool,
+) {
+    let mut first: HashMap<(&str, Option<u32>, u64), usize> = HashMap::new();
+    // Those that count go first: the copy is the one that no list of parameters has.
+    let mut order: Vec<usize> = (0..tensors.len().min(known.len()).min(variables.len())).collect();
+    order.sort_by_key(|&index| tensors.get(index).is_none_or(|tensor| tensor.role != TensorRole::Parameter));
+    for index in order {
+        let (Some(tensor), Some(known), Some(variable)) =
+            (tensors.get(index), known.get(index), variables.get(index))
+        else {
+            continue;
+        };
+        let model = matches!(tensor.role, TensorRole::Parameter | TensorRole::Unknown);
+        if known.full_name.is_empty() || variable.crc.is_none() || !model || tensor.elements() == 0 {
+            continue;
+        }
+        let key = (known.full_name.as_str(), variable.crc, variable.stored_bytes);
+        let Some(&earlier) = first.get(&key) else {
+            first.insert(key, index);
+            continue;
+        };
+        let Some(original) = tensors.get(earlier) else { continue };
+        let same = original.dtype == tensor.dtype && original.shape == tensor.shape;
+        if same && !hangs(known) && original.role == TensorRole::Parameter {
+            let trainable = original.trainable;
+            if let Some(copy) = tensors.get_mut(index) {
+                copy.role = TensorRole::Parameter;
+                copy.trainable = trainable;
+                copy.tied_to = Some(TensorId(earlier as u32));
             }
         }
     }
-    None
 }
 
-fn layer_info(evidence: &Evidence<'_>, id: NodeId, path: String, segments: Vec<String>) -> LayerInfo {
-    let json = evidence.keras.get(&id).map(|object| &object.json);
-    let class = json.and_then(|json| json.get("class_name")).and_then(serde_json::Value::as_str);
-    let config = json.and_then(|json| json.get("config")).cloned().map(Value::from_json);
-    LayerInfo {
-        path,
-        segments,
-        class: class.map(str::to_owned),
-        config: config.unwrap_or_default(),
-        output_shape: evidence.saved.and_then(|graph| output_shape(graph, id)),
-        ..LayerInfo::default()
+/// Tells every slot which variable it belongs to.
+fn link_slots(tensors: &mut [TensorInfo], known: &[Known], evidence: &Evidence) {
+    let by_id: HashMap<NodeId, usize> =
+        (0..).zip(known).filter_map(|(index, known)| Some((known.id?, index))).collect();
+    for (tensor, known) in tensors.iter_mut().zip(known) {
+        let variable = known.id.and_then(|id| evidence.slots.get(&id)).and_then(|id| by_id.get(id));
+        if matches!(tensor.role, TensorRole::Optimizer | TensorRole::Ema) {
+            tensor.slot_of = variable.map(|&index| TensorId(index as u32));
+        }
     }
-}
-
-/// The shape of what a layer returns, from its traced call.
-fn output_shape(graph: &Graph, id: NodeId) -> Option<Vec<Option<u64>>> {
-    let call = graph.child(id, "__call__")?;
-    let Kind::Function(Some(name)) = &graph.node(call)?.kind else { return None };
-    // A call that was traced without any fixed dimension tells nothing.
-    graph
-        .function_outputs
-        .get(name)
-        .filter(|dims| dims.is_empty() || dims.iter().any(Option::is_some))
-        .cloned()
 }
 
 #[cfg(test)]
@@ -509,6 +464,7 @@ mod tests {
                 shape: Shape::default(),
                 stored_bytes: 4,
                 offset: None,
+                crc: None,
                 location: Location::Memory(Vec::new()),
             })
             .collect()
@@ -527,8 +483,11 @@ mod tests {
             "train/l/bias/Adam_1",
             "odd/Adam",
         ];
-        let roles: Vec<_> =
-            describe(&variables(&keys), None, None).tensors.iter().map(|t| (t.role, t.trainable)).collect();
+        let roles: Vec<_> = describe(&variables(&keys), None, None, &Collections::default())
+            .tensors
+            .iter()
+            .map(|t| (t.role, t.trainable))
+            .collect();
         assert_eq!(
             roles,
             [

@@ -7,6 +7,7 @@
 //! <https://github.com/ggml-org/llama.cpp/blob/b6000/gguf-py/gguf/quants.py> (values).
 
 mod codebooks;
+mod grids;
 mod k_quants;
 mod simple;
 
@@ -103,20 +104,7 @@ impl BlockType {
 
     /// Whether [`Self::decode`] knows the values.
     pub fn is_decoded(self) -> bool {
-        !matches!(
-            self,
-            Self::Q1_0
-                | Self::IQ1_S
-                | Self::IQ1_M
-                | Self::IQ2_XXS
-                | Self::IQ2_XS
-                | Self::IQ2_S
-                | Self::IQ3_XXS
-                | Self::IQ3_S
-                | Self::Q4_0_4_4
-                | Self::Q4_0_4_8
-                | Self::Q4_0_8_8
-        )
+        !matches!(self, Self::Q1_0 | Self::Q4_0_4_4 | Self::Q4_0_4_8 | Self::Q4_0_8_8)
     }
 
     /// Where the 16-bit numbers of a block stand, for a file of the other byte order; `None` where it is not known
@@ -146,23 +134,20 @@ impl BlockType {
             Self::Q5_K => each(bytes, out, k_quants::q5_k),
             Self::Q6_K => each(bytes, out, k_quants::q6_k),
             Self::Q8_K => each(bytes, out, k_quants::q8_k),
+            Self::IQ1_S => each(bytes, out, grids::iq1_s),
+            Self::IQ1_M => each(bytes, out, grids::iq1_m),
+            Self::IQ2_XXS => each(bytes, out, grids::iq2_xxs),
+            Self::IQ2_XS => each(bytes, out, grids::iq2_xs),
+            Self::IQ2_S => each(bytes, out, grids::iq2_s),
+            Self::IQ3_XXS => each(bytes, out, grids::iq3_xxs),
+            Self::IQ3_S => each(bytes, out, grids::iq3_s),
             Self::IQ4_NL => each(bytes, out, codebooks::iq4_nl),
             Self::IQ4_XS => each(bytes, out, codebooks::iq4_xs),
             Self::TQ1_0 => each(bytes, out, codebooks::tq1_0),
             Self::TQ2_0 => each(bytes, out, codebooks::tq2_0),
             Self::MXFP4 => each(bytes, out, codebooks::mxfp4),
             Self::NVFP4 => each(bytes, out, codebooks::nvfp4),
-            Self::Q1_0
-            | Self::IQ1_S
-            | Self::IQ1_M
-            | Self::IQ2_XXS
-            | Self::IQ2_XS
-            | Self::IQ2_S
-            | Self::IQ3_XXS
-            | Self::IQ3_S
-            | Self::Q4_0_4_4
-            | Self::Q4_0_4_8
-            | Self::Q4_0_8_8 => {}
+            Self::Q1_0 | Self::Q4_0_4_4 | Self::Q4_0_4_8 | Self::Q4_0_8_8 => {}
         }
     }
 }

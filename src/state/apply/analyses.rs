@@ -1,7 +1,9 @@
 //! What is computed from values: statistics of the selection, and the scan of a whole checkpoint.
 
 use super::Effect;
-use crate::jobs::{CheckpointId, JobError, JobOutcome, JobOutput, JobRequest, StatisticsKey, Subject};
+use crate::jobs::{
+    CheckpointId, JobError, JobOutcome, JobOutput, JobRequest, LookKey, StatisticsKey, Subject,
+};
 use crate::state::AppState;
 use crate::state::scan::{Scan, ScanStatus};
 use crate::state::tree::{self, Item};
@@ -58,6 +60,20 @@ pub(super) fn request_statistics(state: &mut AppState, key: StatisticsKey) -> Ve
     vec![Effect::Submit(JobRequest::Statistics { key, checkpoint, label })]
 }
 
+/// Asks for a closer look, unless it is there, on its way, or failed.
+pub(super) fn want_look(state: &mut AppState, key: LookKey, again: bool) -> Vec<Effect> {
+    if state.looks.touch(&key) && !again {
+        return Vec::new();
+    }
+    let Some(checkpoint) =
+        state.session.entry(key.checkpoint).and_then(|entry| entry.checkpoint.value()).cloned()
+    else {
+        return Vec::new();
+    };
+    state.looks.begin(key.clone());
+    vec![Effect::Submit(JobRequest::Look { key, checkpoint })]
+}
+
 /// Starts the scan of a freshly opened checkpoint, unless its results are still known or it is turned off.
 pub(super) fn begin_scan(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
     let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
@@ -90,6 +106,7 @@ pub(super) fn scan_reported(state: &mut AppState, id: CheckpointId, outcome: Job
         JobOutcome::Partial(JobOutput::Scanned(portion)) => scan.add(&checkpoint, portion),
         JobOutcome::Finished(JobOutput::Scanned(portion)) => {
             scan.add(&checkpoint, portion);
+            scan.judge(&checkpoint);
             scan.status = ScanStatus::Done;
         }
         JobOutcome::Failed(error) => scan.status = ScanStatus::Failed(error),

@@ -10,7 +10,7 @@ use crate::jobs::{CheckpointId, JobEvent, JobKey, JobOutcome, JobOutput, JobRequ
 use crate::model::Severity;
 
 pub use analyses::statistics_key;
-use analyses::{request_scan, request_statistics, scan_reported, wanted_statistics};
+use analyses::{request_scan, request_statistics, scan_reported, want_look, wanted_statistics};
 use opening::{close, open_example, open_paths, opened, reload};
 
 /// Something that must happen outside the state.
@@ -29,6 +29,22 @@ pub enum Effect {
     },
     /// Put text into the clipboard.
     CopyText(String),
+    /// Ask where to save a picture, and save it.
+    SavePicture {
+        /// Name to suggest.
+        name: String,
+        /// The bytes of an SVG file.
+        picture: String,
+    },
+    /// Take a picture of a part of the window.
+    Capture {
+        /// Name to suggest.
+        name: String,
+        /// Left, top, right, bottom in points.
+        rect: [f32; 4],
+        /// To a file; otherwise to the clipboard.
+        to_file: bool,
+    },
     /// Put the cursor into the filter.
     FocusFilter,
     /// Use the colours and the scale of the settings.
@@ -82,7 +98,12 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             .map(|entry| entry.id)
             .map_or_else(Vec::new, |id| change_tree(state, id, change)),
         Command::Summarise(key) => request_statistics(state, key),
-        Command::Cancel(key) => vec![Effect::Cancel(key)],
+        Command::Cancel(key) => {
+            if let JobKey::Look(look) = &key {
+                state.looks.stop(look.clone());
+            }
+            vec![Effect::Cancel(key)]
+        }
         Command::Copy { what, text } => {
             state.notices.tell(Severity::Info, format!("Copied {what}"));
             vec![Effect::CopyText(text)]
@@ -129,6 +150,18 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             Vec::new()
         }
         Command::Scan(id) => request_scan(state, id),
+        Command::Look(key) => want_look(state, key, false),
+        Command::LookAgain(key) => want_look(state, key, true),
+        Command::SetColourRange(range) => {
+            state.settings.colour_range = range;
+            Vec::new()
+        }
+        Command::SavePicture { name, picture } => vec![Effect::SavePicture { name, picture }],
+        Command::CapturePicture { name, rect, to_file } => vec![Effect::Capture { name, rect, to_file }],
+        Command::Tell(severity, text) => {
+            state.notices.tell(severity, text);
+            Vec::new()
+        }
         Command::ShowStatistic(statistic, show) => {
             let columns = &mut state.settings.statistics_columns;
             columns.retain(|other| *other != statistic);
@@ -195,8 +228,14 @@ fn zoom(state: &mut AppState, by: f32) -> Vec<Effect> {
 
 fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
     match (event.key, event.outcome) {
-        (JobKey::Open(id), JobOutcome::Finished(JobOutput::Opened(checkpoint, identity))) => {
-            opened(state, id, &checkpoint, identity)
+        (JobKey::Open(id), JobOutcome::Finished(JobOutput::Opened(checkpoint, around))) => {
+            opened(state, id, &checkpoint, around)
+        }
+        (JobKey::Look(key), outcome) => {
+            if state.session.entry(key.checkpoint).is_some() {
+                state.looks.end(key, outcome);
+            }
+            Vec::new()
         }
         (JobKey::Scan(id), outcome) => {
             scan_reported(state, id, outcome);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Effect;
 use super::analyses::{begin_scan, wanted_statistics};
-use crate::jobs::{CheckpointId, EXAMPLES, FileIdentity, JobRequest, Loadable};
+use crate::jobs::{CheckpointId, EXAMPLES, JobRequest, Loadable, Surroundings};
 use crate::model::Checkpoint;
 use crate::state::tree::TreeState;
 use crate::state::{AppState, about};
@@ -41,6 +41,7 @@ pub(super) fn open_example(state: &mut AppState, index: usize) -> Vec<Effect> {
 pub(super) fn close(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
     state.session.remove(id);
     state.statistics.forget(id);
+    state.looks.forget(id);
     let mut effects = vec![Effect::CancelAllOf(id), Effect::WatchFiles];
     effects.extend(wanted_statistics(state, false));
     effects
@@ -49,6 +50,7 @@ pub(super) fn close(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
 pub(super) fn reload(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
     let Some(new) = state.session.renew(id) else { return Vec::new() };
     state.statistics.forget(id);
+    state.looks.forget(id);
     let Some(entry) = state.session.entry_mut(new) else { return Vec::new() };
     entry.checkpoint.begin();
     entry.changed_on_disk = false;
@@ -63,7 +65,7 @@ pub(super) fn opened(
     state: &mut AppState,
     id: CheckpointId,
     checkpoint: &Arc<Checkpoint>,
-    identity: FileIdentity,
+    around: Surroundings,
 ) -> Vec<Effect> {
     let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
     entry.tree = match entry.checkpoint.value() {
@@ -71,7 +73,8 @@ pub(super) fn opened(
         None => TreeState::new(checkpoint),
     };
     entry.checkpoint = Loadable::Ready(checkpoint.clone());
-    entry.identity = identity;
+    entry.identity = around.identity;
+    entry.series = around.series;
     if entry.example.is_none() {
         let path = entry.path.clone();
         state.settings.remember(&path, about(checkpoint));

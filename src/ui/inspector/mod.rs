@@ -1,10 +1,19 @@
 //! What is selected, in detail: a tensor, a layer, or the checkpoint as a whole.
 
 mod checkpoint;
+mod health;
+mod heat_map;
 mod layer;
+mod layer_table;
+mod norms;
 mod parts;
+mod slice_picker;
+mod spectrum;
 mod tensor;
+mod tensor_table;
+mod treemap;
 mod values;
+mod values_table;
 
 use std::sync::Arc;
 
@@ -22,6 +31,8 @@ pub use parts::problems_ui;
 #[derive(Default)]
 pub struct Inspector {
     checkpoint: checkpoint::CheckpointSummary,
+    layer: layer::LayerView,
+    tensor: tensor::TensorView,
     values: values::ValuesView,
 }
 
@@ -43,14 +54,10 @@ impl Inspector {
                     banner_ui(ui, ctx, entry);
                     match entry.tree.selected() {
                         Some(Item::Tensor(id)) => {
-                            tensor::head_ui(ui, ctx, entry, checkpoint, id);
-                            self.values.ui(ui, ctx, checkpoint);
+                            self.tensor.ui(ui, ctx, &mut self.values, entry, checkpoint, id);
                         }
                         Some(Item::Group(id)) => {
-                            layer::head_ui(ui, ctx, checkpoint, id);
-                            layer::children_ui(ui, ctx, entry, checkpoint, id);
-                            self.values.ui(ui, ctx, checkpoint);
-                            layer::config_ui(ui, ctx, checkpoint, id);
+                            self.layer.ui(ui, ctx, &mut self.values, entry, checkpoint, id);
                         }
                         None => self.checkpoint.ui(ui, ctx, entry, checkpoint),
                     }

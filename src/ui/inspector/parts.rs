@@ -131,3 +131,49 @@ pub(super) fn problem_ui(
     })
     .inner
 }
+
+/// Keeps where something is on the screen, for a picture of it in a later frame.
+pub(super) fn remember_rect(ui: &Ui, what: &'static str, rect: Rect) {
+    ui.data_mut(|data| data.insert_temp(egui::Id::unique(("picture", what)), rect));
+}
+
+/// A part of a file name made from a tensor's name.
+pub(super) fn file_name(name: &str) -> String {
+    let safe: String = name
+        .chars()
+        .map(|c| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' })
+        .take(80)
+        .collect();
+    if safe.is_empty() { "tensor".to_owned() } else { safe }
+}
+
+/// A menu that copies or saves what a card shows; `more` adds what is particular to it.
+pub(super) fn picture_menu_ui(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    name: &str,
+    what: &'static str,
+    more: impl FnOnce(&mut Ui),
+) {
+    let response = ui.button("⋯");
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Copy or save the {what}")));
+    egui::Popup::menu(&response).show(|ui| {
+        ui.set_min_width(150.0);
+        let rect: Option<Rect> = ui.data(|data| data.get_temp(egui::Id::unique(("picture", what))));
+        if let Some(rect) = rect {
+            for to_file in [false, true] {
+                let command = Command::CapturePicture {
+                    name: format!("{} {what}.png", file_name(name)),
+                    rect: [rect.left(), rect.top(), rect.right(), rect.bottom()],
+                    to_file,
+                };
+                let label = if to_file { "Save as PNG…" } else { command.label() };
+                if ui.button(label).clicked() {
+                    ctx.commands.send(command);
+                    ui.close();
+                }
+            }
+        }
+        more(ui);
+    });
+}

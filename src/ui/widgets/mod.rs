@@ -28,6 +28,36 @@ pub fn section_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
     ui.label(RichText::new(text.to_uppercase()).font(theme::section()).color(theme.text_second))
 }
 
+/// Tabs in a line, the chosen one underlined.
+pub fn tabs_ui<T: Copy + PartialEq>(ui: &mut Ui, theme: &Theme, tabs: &[(T, &str)], chosen: &mut T) {
+    let height = 28.0;
+    let (whole, _) = ui.allocate_exact_size(Vec2::new(ui.available_width(), height), Sense::hover());
+    ui.painter().hline(whole.x_range(), whole.bottom() - 0.5, theme.separator());
+    let mut left = whole.left();
+    for (tab, name) in tabs {
+        let lit = *tab == *chosen;
+        let galley = ui.painter().layout_no_wrap((*name).to_owned(), theme::body_medium(), theme.text_second);
+        let size = Vec2::new(galley.size().x + 4.0, height);
+        let rect = Rect::from_min_size(Pos2::new(left, whole.top()), size);
+        left += size.x + 18.0;
+        let response = ui.interact(rect, ui.scope_id().with(("tab", name)), Sense::click());
+        response.widget_info(|| WidgetInfo::selected(egui::Role::Tab, true, lit, *name));
+        let color = if lit || response.hovered() || response.has_focus() {
+            theme.text_strong
+        } else {
+            theme.text_second
+        };
+        ui.painter().text(rect.center(), Align2::CENTER_CENTER, *name, theme::body_medium(), color);
+        if lit {
+            let line = Rect::from_min_max(Pos2::new(rect.left(), rect.bottom() - 2.0), rect.max);
+            ui.painter().rect_filled(line, 1, theme.accent);
+        }
+        if response.clicked() {
+            *chosen = *tab;
+        }
+    }
+}
+
 /// A rounded button that opens a choice; lit while something is chosen.
 pub fn pill_ui(ui: &mut Ui, theme: &Theme, text: &str, lit: bool) -> Response {
     let color = if lit { theme.text_strong } else { theme.text };

@@ -2,9 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use hdf5::{Datatype, DatatypeByteOrder, Layout};
+use hdf5::{ChunkIndex, Datatype, DatatypeByteOrder, Layout, VlenStringReadOptions};
 
-use super::attributes;
+use super::chunk_values::ChunkedValues;
+use super::header::Widths;
+use super::{attributes, chunk_tree, chunk_values};
 use crate::model::{Dtype, Progress, ReadError, Shape, Value};
 use crate::raw::{ByteSource, Strided, limits, read_strided, read_strided_at};
 
@@ -23,6 +25,8 @@ pub struct Dataset {
     pub offset: Option<u64>,
     /// Attributes, sorted by name.
     pub attributes: Vec<(String, Value)>,
+    /// Its values, where they are a few texts.
+    pub texts: Option<Value>,
     /// Why its values cannot be read, or what is odd about it.
     pub defect: Option<String>,
     swap_unit: u32,
@@ -35,6 +39,8 @@ enum Storage {
     Range { source: ByteSource, offset: u64 },
     /// Read through the library: compact, chunked, or never written.
     Library { dataset: Box<hdf5::Dataset>, chunk_rows: Option<u64>, source_len: u64 },
+    /// Chunks of an index that the library does not read.
+    Chunks(Box<ChunkedValues>),
     /// Not read; [`Dataset::defect`] says why.
     Refused,
 }
@@ -50,7 +56,14 @@ const EXPANSION: u64 = 64;
 
 impl Dataset {
     /// Reads the header's facts. Failures become [`Self::defect`]: one broken dataset costs not the file.
-    pub(super) fn new(handle: hdf5::Dataset, path: String, source: &ByteSource, in_file: bool) -> Self {
+    /// `header` is where the object header is, for datasets whose chunks are found without the library.
+    pub(super) fn new(
+        handle: hdf5::Dataset,
+        path: String,
+        source: &ByteSource,
+        in_file: bool,
+        header: Option<(u64, Widths)>,
+    ) -> Self {
         let mut dataset = Self {
             path,
             dtype: Dtype::Other("unknown".into(), 0),
@@ -58,18 +71,25 @@ impl Dataset {
             stored_bytes: 0,
             offset: None,
             attributes: attributes::of_dataset(&handle).0,
+            texts: None,
             defect: None,
             swap_unit: 1,
             storage: Storage::Refused,
         };
-        if let Err(reason) = dataset.describe(handle, source, in_file) {
+        if let Err(reason) = dataset.describe(handle, source, in_file, header) {
             dataset.storage = Storage::Refused;
             dataset.defect = Some(reason);
         }
         dataset
     }
 
-    fn describe(&mut self, handle: hdf5::Dataset, source: &ByteSource, in_file: bool) -> Result<(), String> {
+    fn describe(
+        &mut self,
+        handle: hdf5::Dataset,
+        source: &ByteSource,
+        in_file: bool,
+        header: Option<(u64, Widths)>,
+    ) -> Result<(), String> {
         let datatype = handle.datatype().map_err(|error| error.to_string())?;
         let (dtype, swap_unit, inner) = element_type(&datatype, &self.attributes);
         self.dtype = dtype;
@@ -85,6 +105,7 @@ impl Dataset {
             // A null dataspace: no elements, and no dimensions to say so.
             dims.push(0);
         }
+        let outer = Shape::from(dims.clone());
         dims.extend(inner);
         self.shape = Shape::from(dims);
         let Some(elements) = self.shape.checked_elements() else {
@@ -94,6 +115,9 @@ impl Dataset {
         let Some(bytes) = elements.checked_mul(item_bytes) else {
             return Err("its size overflows".to_owned());
         };
+        if self.dtype == Dtype::String {
+            self.texts = texts(&handle, elements, bytes, !self.shape.dims().is_empty());
+        }
         let source_len = source.len();
         let through_library = |handle: hdf5::Dataset, chunk_rows| Storage::Library {
             dataset: Box::new(handle),
@@ -130,6 +154,25 @@ impl Dataset {
                 self.storage = through_library(handle, None);
                 Ok(())
             }
+            Layout::Chunked { index: ChunkIndex::BTreeV2, .. } if header.is_some() => {
+                let Some((at, widths)) = header else { return Err("its header was not found".to_owned()) };
+                let filters = handle.filter_pipeline();
+                if let Some(filter) = filters.iter().find(|filter| !chunk_values::is_supported(filter.id)) {
+                    return Err(format!("its filter is not supported: {filter}"));
+                }
+                let chunks = chunk_tree::read(source, at, widths).map_err(|error| error.to_string())?;
+                let chunk_bytes =
+                    chunks.shape.iter().try_fold(item_bytes, |product, &dim| product.checked_mul(dim));
+                if chunks.shape.len() != outer.rank() || chunk_bytes.is_none_or(|bytes| bytes > CHUNK_BYTES) {
+                    return Err("the shape of its chunks does not fit".to_owned());
+                }
+                let filters = filters.into_iter().map(|filter| (filter.id, filter.client_data)).collect();
+                let values =
+                    ChunkedValues { source: source.clone(), chunks, shape: outer, item_bytes, filters };
+                self.stored_bytes = values.stored_bytes();
+                self.storage = Storage::Chunks(Box::new(values));
+                Ok(())
+            }
             Layout::Chunked { chunk_shape, .. } => {
                 let chunk_bytes =
                     chunk_shape.iter().try_fold(item_bytes, |product, &dim| product.checked_mul(dim));
@@ -163,13 +206,23 @@ impl Dataset {
         if let (Storage::Refused, Some(reason)) = (&self.storage, &self.defect) {
             return Err(ReadError::unsupported(format!("dataset {}: {reason}", self.path)));
         }
-        if self.dtype == Dtype::String {
-            return Err(ReadError::unsupported("values of text datasets are not read"));
+        if self.dtype.bits() == 0 {
+            return Err(ReadError::unsupported("text and lists of any length are not read as values"));
         }
         match &self.storage {
             Storage::Refused => Err(ReadError::unsupported("its values are not read")),
             Storage::Range { source, offset } => {
                 read_strided(&self.contiguous(source, *offset), progress, sink)
+            }
+            Storage::Chunks(values) => {
+                self.check_size(values.source.len())?;
+                let unit = self.swap_unit as usize;
+                values.read(limits::HDF5_DATASET_BYTES, progress, |piece| {
+                    if unit > 1 {
+                        piece.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
+                    }
+                    sink(piece)
+                })
             }
             Storage::Library { dataset, chunk_rows, source_len } => {
                 self.read_windows(dataset, *chunk_rows, *source_len, progress, sink)
@@ -177,10 +230,21 @@ impl Dataset {
         }
     }
 
+    fn over_limit(&self, value: u64, limit: u64) -> ReadError {
+        ReadError::OverLimit { what: format!("the size of dataset {}", self.path).into(), value, limit }
+    }
+
+    /// Refuses a dataset that is far larger than its file: a bomb.
+    fn check_size(&self, source_len: u64) -> Result<(), ReadError> {
+        let total = self.shape.elements().saturating_mul(u64::from(self.dtype.bits() / 8));
+        let limit = limits::HDF5_DATASET_BYTES.max(source_len.saturating_mul(EXPANSION));
+        if total > limit { Err(self.over_limit(total, limit)) } else { Ok(()) }
+    }
+
     /// Fills `buffer` with the values from byte `offset` on; `None` unless they lie in the file as they are.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Option<Result<(), ReadError>> {
         match &self.storage {
-            Storage::Range { source, offset: start } if self.dtype != Dtype::String => {
+            Storage::Range { source, offset: start } if self.dtype.bits() > 0 => {
                 read_strided_at(&self.contiguous(source, *start), offset, buffer)
             }
             _ => None,
@@ -211,15 +275,8 @@ impl Dataset {
         if total == 0 {
             return Ok(());
         }
-        let limit = limits::HDF5_DATASET_BYTES.max(source_len.saturating_mul(EXPANSION));
-        let over = |value, limit| ReadError::OverLimit {
-            what: format!("the size of dataset {}", self.path).into(),
-            value,
-            limit,
-        };
-        if total > limit {
-            return Err(over(total, limit));
-        }
+        self.check_size(source_len)?;
+        let over = |value, limit| self.over_limit(value, limit);
         let rows = self.shape.dims().first().copied().unwrap_or(1).max(1);
         let row_bytes = total / rows;
         let per_window = (WINDOW_BYTES / row_bytes.max(1)).clamp(1, rows);
@@ -264,6 +321,29 @@ impl Dataset {
     }
 }
 
+/// Texts of one dataset that are shown as metadata, and bytes of them.
+const TEXTS: u64 = 1000;
+const TEXT_BYTES: u64 = 1 << 20;
+
+/// The values of a dataset of a few texts: one, or a list.
+fn texts(handle: &hdf5::Dataset, elements: u64, bytes: u64, is_list: bool) -> Option<Value> {
+    if elements > TEXTS || bytes > TEXT_BYTES || handle.is_chunked() {
+        return None;
+    }
+    let options = VlenStringReadOptions::new()
+        .with_max_elements(TEXTS as usize)
+        .with_max_payload_bytes(TEXT_BYTES as usize);
+    let fixed = matches!(handle.datatype(), Ok(Datatype::String { .. }));
+    let texts = if fixed { handle.read_string() } else { handle.read_vlen_strings(options) };
+    let mut values: Vec<Value> = texts.ok()?.into_iter().map(Value::Text).collect();
+    if is_list { Some(Value::List(values)) } else { values.pop() }
+}
+
+/// Whether the library cannot list a dataset's chunks: it may grow in several dimensions.
+pub(super) fn has_chunk_tree(dataset: &hdf5::Dataset) -> bool {
+    matches!(dataset.chunk_index(), Ok(Some(ChunkIndex::BTreeV2)))
+}
+
 /// Deflate, shuffle, Fletcher-32, scale-offset and LZF: the filters that the library decodes.
 fn is_supported(filter: u16) -> bool {
     matches!(filter, 1 | 2 | 3 | 6 | 32000)
@@ -277,7 +357,18 @@ fn element_type(datatype: &Datatype, attributes: &[(String, Value)]) -> (Dtype, 
         return (dtype, swap, Vec::new());
     }
     match datatype {
-        Datatype::String { .. } | Datatype::VariableLength { .. } => (Dtype::String, 1, Vec::new()),
+        Datatype::String { .. } | Datatype::VariableLength { is_string: true, .. } => {
+            (Dtype::String, 1, Vec::new())
+        }
+        Datatype::VariableLength { base_type, .. } => {
+            let inner = number_type(base_type).map(|(dtype, _)| dtype.name().to_owned());
+            // Lists of any length; their place in the file is what an element holds.
+            (
+                Dtype::Other(format!("list of {}", inner.as_deref().unwrap_or("values")).into(), 0),
+                1,
+                Vec::new(),
+            )
+        }
         // Keras stores bfloat16 so: HDF5 libraries have no such type. Source: keras/src/saving/saving_lib.py, `H5Entry`.
         Datatype::Opaque { size: 2, .. }
             if attributes

@@ -2,7 +2,7 @@
 //!
 //! The one place that touches the HDF5 library. [`walk`] lists a whole file once, within bounds; what the
 //! groups mean is for the formats above. Nothing outside the file is ever opened: external links, external
-//! storage and virtual datasets are refused. Soft links are counted and not followed.
+//! storage and virtual datasets are refused. Soft and external links are listed and not followed.
 //!
 //! ```text
 //! [user block] superblock ─▶ root group ─▶ links ─▶ object headers ─┬▶ attributes
@@ -12,12 +12,16 @@
 
 mod adapter;
 mod attributes;
+mod chunk_tree;
+mod chunk_values;
 mod dataset;
+mod header;
+mod links;
 
 pub use dataset::Dataset;
+pub use links::Link;
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
 
 use crate::model::{Problem, Progress, ReadError, Value};
 use crate::raw::{ByteSource, limits};
@@ -59,6 +63,8 @@ pub struct Group {
     pub attributes: Vec<(String, Value)>,
     /// Names of the groups directly inside.
     pub groups: Vec<String>,
+    /// Links that are not followed.
+    pub links: Vec<Link>,
 }
 
 impl Group {
@@ -147,7 +153,8 @@ impl Tree {
 
     /// The root group.
     pub fn root(&self) -> &Group {
-        const EMPTY: &Group = &Group { path: String::new(), attributes: Vec::new(), groups: Vec::new() };
+        const EMPTY: &Group =
+            &Group { path: String::new(), attributes: Vec::new(), groups: Vec::new(), links: Vec::new() };
         self.groups.first().unwrap_or(EMPTY)
     }
 }
@@ -155,7 +162,7 @@ impl Tree {
 /// Lists all groups and datasets. `in_file` says whether offsets in `source` are offsets in a file (not in memory).
 pub fn walk(source: &ByteSource, in_file: bool, progress: &Progress) -> Result<Tree, ReadError> {
     let adapter = adapter::Adapter::new(source.clone());
-    let soft_links = adapter.soft_links();
+    let (watch, widths) = (adapter.watch(), adapter.widths());
     let file = hdf5::File::from_source(adapter).map_err(|error| broken("/", &error))?;
     let mut tree = Tree::default();
     let end = file.superblock().eof_address;
@@ -171,16 +178,31 @@ pub fn walk(source: &ByteSource, in_file: bool, progress: &Progress) -> Result<T
     let most_objects = source.len() / OBJECT_BYTES + 1;
     let most_groups = most_objects.min(GROUPS);
     let mut open = vec![(file.root(), String::new(), 0usize)];
+    // Groups by where they are: a group may have many names, also inside itself.
+    let mut known: HashMap<u64, String> = HashMap::new();
     while let Some((group, path, depth)) = open.pop() {
         progress.advance(0)?;
+        watch.take();
         let (attributes, unreadable) = attributes::of_group(&group);
+        let at = watch.take().first_read;
+        if let Some(first) = at.and_then(|at| known.get(&at)) {
+            tree.problems.push(Problem::info(
+                "hdf5-links",
+                format!("{path} is another name of group {}, whose contents are listed once", shown(first)),
+            ));
+            continue;
+        }
+        known.extend(at.map(|at| (at, path.clone())));
         if let Some(reason) = unreadable {
             tree.problems.push(Problem::warning(
                 "hdf5-attributes",
                 format!("attributes of {} could not be read: {reason}", shown(&path)),
             ));
         }
-        match group.iter_datasets() {
+        let mut soft_links = Vec::new();
+        let datasets = group.iter_datasets();
+        soft_links.extend(watch.take().soft_links);
+        match datasets {
             Ok(datasets) => {
                 for (name, dataset) in datasets {
                     if tree.datasets.len() as u64 >= most_objects || tree.datasets.len() >= limits::TENSORS {
@@ -192,7 +214,14 @@ pub fn walk(source: &ByteSource, in_file: bool, progress: &Progress) -> Result<T
                     }
                     let dataset_path = format!("{path}/{name}");
                     tree.datasets_by_path.insert(dataset_path.clone(), tree.datasets.len());
-                    tree.datasets.push(Dataset::new(dataset, dataset_path, source, in_file));
+                    // The library does not say where a dataset is; opening it again reads its header last.
+                    let header = if dataset::has_chunk_tree(&dataset) {
+                        watch.take();
+                        group.dataset(&name).ok().and_then(|_| watch.take().last_header).zip(widths)
+                    } else {
+                        None
+                    };
+                    tree.datasets.push(Dataset::new(dataset, dataset_path, source, in_file, header));
                 }
             }
             Err(error) => tree.problems.push(listing_failed("datasets", &path, &error)),
@@ -224,14 +253,19 @@ pub fn walk(source: &ByteSource, in_file: bool, progress: &Progress) -> Result<T
             }
             Err(error) => tree.problems.push(listing_failed("groups", &path, &error)),
         }
+        let soft = std::mem::take(&mut soft_links);
+        let links = at.zip(widths).and_then(|(at, widths)| links::of_group(source, at, widths, &soft).ok());
         tree.groups_by_path.insert(path.clone(), tree.groups.len());
-        tree.groups.push(Group { path, attributes, groups: names });
+        tree.groups.push(Group { path, attributes, groups: names, links: links.unwrap_or_default() });
     }
-    let links: usize = soft_links.lock().unwrap_or_else(PoisonError::into_inner).values().sum();
+    let links = tree.groups.iter().map(|group| group.links.len()).sum::<usize>();
     if links > 0 {
         tree.problems.push(Problem::info(
-            "hdf5-soft-links",
-            format!("the file has {links} soft links, which are not followed"),
+            "hdf5-links",
+            format!(
+                "the file has {links} soft or external link{}, listed with the metadata and not followed",
+                if links == 1 { "" } else { "s" }
+            ),
         ));
     }
     if tree.groups.len() == 1 && tree.datasets.is_empty() {

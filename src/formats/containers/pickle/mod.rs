@@ -21,4 +21,4 @@ mod vm;
 mod window;
 
 pub use graph::{Call, Content, Global, Graph, Node, NodeId};
-pub use vm::{Parsed, parse};
+pub use vm::{Follows, Parsed, parse, parse_interleaved};

@@ -244,6 +244,7 @@ impl Machine<'_> {
                 let target = self.top(at, "BUILD")?;
                 if let Some(call) = self.graph.call_mut(target) {
                     call.state = Some(state);
+                    self.interleaved(target, at)?;
                 } else if !matches!(self.graph.node(target), Node::Persistent(_) | Node::Global(_)) {
                     return Err(ReadError::malformed("the pickle", at, "BUILD on a plain value"));
                 }

@@ -1,5 +1,7 @@
 //! The stack machine without its powers: what it holds, and what can be done to its stack. [`super::opcodes`] says when.
 
+use std::mem::take;
+
 use super::graph::{Graph, Node, NodeId};
 use super::memo::Memo;
 use super::window::Window;
@@ -19,9 +21,37 @@ pub struct Parsed {
     pub end: u64,
 }
 
+/// What stands in the stream right behind an object, beside the pickle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// So many raw bytes; `padded`: behind a byte that counts the filling bytes before them.
+    Bytes {
+        /// Whether filling comes first.
+        padded: bool,
+        /// How many, without the filling.
+        len: u64,
+    },
+    /// Another whole pickle.
+    Pickle,
+}
+
 /// Reads one pickle of `source`, beginning at `offset`.
 pub fn parse(source: &ByteSource, offset: u64, progress: &Progress) -> Result<Parsed, ReadError> {
+    parse_interleaved(source, offset, progress, &|_, _| None)
+}
+
+/// The same for streams that hold more than the pickle: `follows` is asked about every object whose state was set. What
+/// follows becomes an item of that object.
+pub fn parse_interleaved(
+    source: &ByteSource,
+    offset: u64,
+    progress: &Progress,
+    follows: &dyn Fn(&Graph, NodeId) -> Option<Follows>,
+) -> Result<Parsed, ReadError> {
     let mut machine = Machine {
+        progress,
+        follows,
+        inside: false,
         window: Window::new(source, offset),
         graph: Graph::new(),
         stack: Vec::new(),
@@ -29,12 +59,16 @@ pub fn parse(source: &ByteSource, offset: u64, progress: &Progress) -> Result<Pa
         memo: Memo::default(),
         protocol: 0,
     };
-    let root = machine.run(progress)?;
+    let root = machine.run()?;
     Ok(Parsed { end: machine.window.offset(), graph: machine.graph, root, protocol: machine.protocol })
 }
 
 /// The state while one pickle is read.
 pub(super) struct Machine<'a> {
+    progress: &'a Progress,
+    follows: &'a dyn Fn(&Graph, NodeId) -> Option<Follows>,
+    /// Whether this is a pickle inside another's stream.
+    inside: bool,
     pub(super) window: Window<'a>,
     pub(super) graph: Graph,
     pub(super) stack: Vec<NodeId>,
@@ -45,12 +79,12 @@ pub(super) struct Machine<'a> {
 }
 
 impl Machine<'_> {
-    fn run(&mut self, progress: &Progress) -> Result<NodeId, ReadError> {
+    fn run(&mut self) -> Result<NodeId, ReadError> {
         let mut steps = 0u32;
         loop {
             steps = steps.wrapping_add(1);
             if steps.is_multiple_of(1 << 16) {
-                progress.advance(0)?;
+                self.progress.advance(0)?;
             }
             let at = self.window.offset();
             let opcode = self.window.u8("a pickle")?;
@@ -59,6 +93,33 @@ impl Machine<'_> {
             }
             self.step(opcode, at)?;
         }
+    }
+
+    /// Takes what the stream holds behind an object.
+    pub(super) fn interleaved(&mut self, object: NodeId, at: u64) -> Result<(), ReadError> {
+        let item = match (self.follows)(&self.graph, object) {
+            None => return Ok(()),
+            Some(Follows::Bytes { padded, len }) => {
+                if padded {
+                    let filling = self.window.u8("the filling before an array")?;
+                    self.window.skip("the filling before an array", filling.into())?;
+                }
+                let offset = self.window.skip("an array in a pickle", len)?;
+                self.graph.add_range(offset, len)?
+            }
+            Some(Follows::Pickle) if self.inside => {
+                return Err(ReadError::malformed("the pickle", at, "pickles stand inside one another"));
+            }
+            Some(Follows::Pickle) => {
+                let outer = (take(&mut self.stack), take(&mut self.marks), take(&mut self.memo), self.inside);
+                self.inside = true;
+                let root = self.run()?;
+                (self.stack, self.marks, self.memo, self.inside) = outer;
+                root
+            }
+        };
+        self.graph.items_mut(object).map(|items| items.push(item));
+        Ok(())
     }
 
     pub(super) fn push(&mut self, node: Node) -> Result<(), ReadError> {

@@ -1,0 +1,322 @@
+//! Closer looks at one tensor: a plane as a picture or value by value, norms, spectrum.
+
+use std::sync::Arc;
+
+use super::request::{CheckpointId, JobError, JobOutcome};
+use crate::analysis::norms::{Norms, norms};
+use crate::analysis::slice::{Cell, Grid, Plane, Window, grid, window};
+use crate::analysis::spectrum::{Spectrum, SpectrumError, spectrum};
+use crate::model::{Checkpoint, Progress, ReadError, TensorId};
+
+/// What to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Look {
+    /// A plane as a picture of at most so many cells down and across.
+    Picture(Plane, usize, usize),
+    /// The kernels of a convolution side by side: outputs down, inputs across.
+    Kernels(Kernels),
+    /// A plane value by value.
+    Window(Plane),
+    /// Lengths of rows and columns.
+    Norms,
+    /// Singular values.
+    Spectrum,
+}
+
+/// Which kernels of a convolution's weight.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Kernels {
+    /// Axes of the outputs, the inputs, the kernel's rows and its columns.
+    pub axes: [usize; 4],
+    /// Outputs that are wanted.
+    pub outputs: std::ops::Range<u64>,
+    /// Inputs that are wanted.
+    pub inputs: std::ops::Range<u64>,
+}
+
+impl Kernels {
+    /// Kernels shown side by side, each way.
+    pub const SHOWN: u64 = 24;
+    /// A larger window is no kernel.
+    const LARGEST: u64 = 15;
+
+    /// The first kernels of a weight that looks like a convolution's: two small axes of the same kind, last as PyTorch
+    /// has them or first as Keras has them.
+    pub fn of(dims: &[u64]) -> Option<Self> {
+        let &[a, b, c, d] = dims else { return None };
+        let small = |x: u64, y: u64| x.max(y) <= Self::LARGEST && x * y > 1;
+        let (axes, outputs, inputs) = if small(c, d) && a * b > 1 {
+            ([0, 1, 2, 3], a, b)
+        } else if small(a, b) && c * d > 1 {
+            ([3, 2, 0, 1], d, c)
+        } else {
+            return None;
+        };
+        Some(Self { axes, outputs: 0..outputs.min(Self::SHOWN), inputs: 0..inputs.min(Self::SHOWN) })
+    }
+}
+
+impl Look {
+    /// What the status line calls it.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Picture(..) | Self::Kernels(_) => "Heat map",
+            Self::Window(_) => "Values",
+            Self::Norms => "Norms",
+            Self::Spectrum => "Spectrum",
+        }
+    }
+
+    /// Whether nobody needs the other look any more once this one is asked for.
+    pub fn is_instead_of(&self, other: &Self) -> bool {
+        self.label() == other.label()
+    }
+}
+
+/// Names the result of a look.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LookKey {
+    /// Of which opening.
+    pub checkpoint: CheckpointId,
+    /// Of which tensor.
+    pub tensor: TensorId,
+    /// At what.
+    pub look: Look,
+}
+
+/// What was seen.
+#[derive(Debug, Clone)]
+pub enum Looked {
+    /// Cells to colour.
+    Picture(HeatMap),
+    /// Single values.
+    Window(Window),
+    /// Lengths.
+    Norms(NormsSummary),
+    /// Singular values.
+    Spectrum(Spectrum),
+}
+
+impl Looked {
+    /// About how much memory it takes.
+    pub fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Picture(map) => map.grid.cells.len() * size_of::<Cell>(),
+            Self::Window(window) => window.elements.len() * 32,
+            Self::Norms(_) => 64 << 10,
+            Self::Spectrum(spectrum) => spectrum.singular_values.len() * 8,
+        }
+    }
+}
+
+/// A grid of cells with the ranges of values that a colour scale may span.
+#[derive(Debug, Clone)]
+pub struct HeatMap {
+    /// The cells.
+    pub grid: Grid,
+    /// The largest magnitude, and the magnitudes below which 99.8 % and 98 % of the cells' extremes lie.
+    pub ranges: [f32; 3],
+    /// Height and width of one kernel, where kernels lie side by side.
+    pub tile: Option<(usize, usize)>,
+}
+
+impl HeatMap {
+    fn new(grid: Grid, tile: Option<(usize, usize)>) -> Self {
+        let mut magnitudes: Vec<f32> = grid.cells.iter().map(|cell| extreme(cell).abs()).collect();
+        magnitudes.retain(|magnitude| !magnitude.is_nan());
+        magnitudes.sort_by(f32::total_cmp);
+        let at = |share: f64| {
+            let last = magnitudes.len().saturating_sub(1);
+            magnitudes.get((last as f64 * share).round() as usize).copied().unwrap_or(0.0)
+        };
+        Self { ranges: [at(1.0), at(0.998), at(0.98)], grid, tile }
+    }
+}
+
+/// The value under a cell that is farthest from zero: what should not be lost when many values share a pixel.
+pub fn extreme(cell: &Cell) -> f32 {
+    if cell.min.abs() > cell.max.abs() { cell.min } else { cell.max }
+}
+
+/// Lengths of the rows and of the columns, in short.
+#[derive(Debug, Clone)]
+pub struct NormsSummary {
+    /// One per index of the first axis.
+    pub rows: Lengths,
+    /// One per index of the other axes together; `None` where there are too many.
+    pub columns: Option<Lengths>,
+    /// Values that no norm includes.
+    pub non_finite: u64,
+}
+
+/// Norms in index order, gathered into bars, with the ones that stand out.
+#[derive(Debug, Clone, Default)]
+pub struct Lengths {
+    /// How many there are.
+    pub count: u64,
+    /// The smallest.
+    pub min: f64,
+    /// The one in the middle.
+    pub median: f64,
+    /// The largest.
+    pub max: f64,
+    /// Smallest and largest of each bar; every bar has [`Self::per_bar`] indices, but for the last.
+    pub bars: Vec<(f64, f64)>,
+    /// Indices in one bar.
+    pub per_bar: u64,
+    /// Rows whose norm is zero, or nearly so beside the others.
+    pub dead: u64,
+    /// The first of them.
+    pub first_dead: Vec<u64>,
+    /// Rows whose norm is far above the others.
+    pub high: u64,
+    /// The highest of them, with their norms.
+    pub highest: Vec<(u64, f64)>,
+}
+
+impl Lengths {
+    const BARS: u64 = 256;
+    const LISTED: usize = 12;
+    /// Below this share of the median a row is dead.
+    pub const DEAD: f64 = 1e-4;
+    /// Above this multiple of the median a row stands out.
+    pub const HIGH: f64 = 5.0;
+
+    fn of(norms: &[f64]) -> Self {
+        let mut sorted = norms.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
+        let per_bar = (norms.len() as u64).div_ceil(Self::BARS).max(1);
+        let bars = norms.chunks(per_bar as usize).map(|part| {
+            part.iter().fold((f64::INFINITY, 0.0f64), |(low, high), &norm| (low.min(norm), high.max(norm)))
+        });
+        let is_dead = |norm: f64| norm == 0.0 || norm < median * Self::DEAD;
+        let indexed = || norms.iter().enumerate().map(|(index, &norm)| (index as u64, norm));
+        let dead = indexed().filter(|&(_, norm)| is_dead(norm));
+        let mut highest: Vec<(u64, f64)> =
+            indexed().filter(|&(_, norm)| median > 0.0 && norm > median * Self::HIGH).collect();
+        let high = highest.len() as u64;
+        highest.sort_by(|a, b| b.1.total_cmp(&a.1));
+        highest.truncate(Self::LISTED);
+        Self {
+            count: norms.len() as u64,
+            min: sorted.first().copied().unwrap_or(0.0),
+            median,
+            max: sorted.last().copied().unwrap_or(0.0),
+            bars: bars.collect(),
+            per_bar,
+            dead: dead.clone().count() as u64,
+            first_dead: dead.map(|(index, _)| index).take(Self::LISTED).collect(),
+            high,
+            highest,
+        }
+    }
+}
+
+/// Looks. Blocks; stops soon after `progress` is cancelled.
+pub(super) fn look(
+    checkpoint: &Checkpoint,
+    key: &LookKey,
+    progress: &Progress,
+) -> Result<Arc<Looked>, JobOutcome> {
+    let id = key.tensor;
+    let failed = |error: ReadError| match error {
+        ReadError::Cancelled => JobOutcome::Cancelled,
+        error => JobOutcome::Failed(JobError::new(
+            format!("Failed to read {}: {error}.", checkpoint.tensor(id).name),
+            matches!(error, ReadError::FileChanged).then_some("Reload the checkpoint"),
+        )),
+    };
+    let looked = match &key.look {
+        Look::Picture(plane, down, across) => {
+            let grid = grid(checkpoint, id, plane, *down, *across, progress).map_err(failed)?;
+            Looked::Picture(HeatMap::new(grid, None))
+        }
+        Look::Kernels(kernels) => {
+            Looked::Picture(side_by_side(checkpoint, id, kernels, progress).map_err(failed)?)
+        }
+        Look::Window(plane) => Looked::Window(window(checkpoint, id, plane, progress).map_err(failed)?),
+        Look::Norms => {
+            let Norms { rows, columns, non_finite } = norms(checkpoint, id, progress).map_err(failed)?;
+            Looked::Norms(NormsSummary {
+                rows: Lengths::of(&rows),
+                columns: (!columns.is_empty()).then(|| Lengths::of(&columns)),
+                non_finite,
+            })
+        }
+        Look::Spectrum => {
+            Looked::Spectrum(spectrum(checkpoint, id, progress).map_err(|error| match error {
+                SpectrumError::Read(error) => failed(error),
+                error => JobOutcome::Failed(JobError::new(format!("There is no spectrum: {error}."), None)),
+            })?)
+        }
+    };
+    Ok(Arc::new(looked))
+}
+
+/// One plane per position inside the kernel, put together so that every kernel is whole again.
+fn side_by_side(
+    checkpoint: &Checkpoint,
+    id: TensorId,
+    kernels: &Kernels,
+    progress: &Progress,
+) -> Result<HeatMap, ReadError> {
+    let dims = checkpoint.tensor(id).shape.dims();
+    let [output, input, down, across] = kernels.axes;
+    let extent = |axis: usize| dims.get(axis).copied().unwrap_or(0).min(Kernels::LARGEST) as usize;
+    let (height, width) = (extent(down), extent(across));
+    let outputs = (kernels.outputs.end - kernels.outputs.start) as usize;
+    let inputs = (kernels.inputs.end - kernels.inputs.start) as usize;
+    let nothing = Cell { min: f32::NAN, max: f32::NAN, mean: f32::NAN, has_non_finite: false };
+    let mut cells = vec![nothing; outputs * height * inputs * width];
+    for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+        let mut fixed = vec![0; dims.len()];
+        for (axis, at) in [(down, y), (across, x)] {
+            if let Some(index) = fixed.get_mut(axis) {
+                *index = at as u64;
+            }
+        }
+        let plane = Plane {
+            row_axis: Some(output),
+            column_axis: Some(input),
+            fixed,
+            rows: kernels.outputs.clone(),
+            columns: kernels.inputs.clone(),
+        };
+        let part = grid(checkpoint, id, &plane, outputs, inputs, progress)?;
+        for (index, cell) in part.cells.iter().enumerate() {
+            let (output, input) = (index / inputs.max(1), index % inputs.max(1));
+            let place = (output * height + y) * (inputs * width) + input * width + x;
+            if let Some(target) = cells.get_mut(place) {
+                *target = *cell;
+            }
+        }
+    }
+    let grid = Grid { down: outputs * height, across: inputs * width, cells, is_exact: true };
+    Ok(HeatMap::new(grid, Some((height, width))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_are_dead_or_far_above_the_others_stand_out() {
+        let mut norms = vec![1.0; 1000];
+        norms[7] = 0.0;
+        norms[500] = 9.0;
+        let lengths = Lengths::of(&norms);
+        assert_eq!((lengths.dead, lengths.first_dead.as_slice()), (1, [7].as_slice()));
+        assert_eq!(lengths.highest, [(500, 9.0)]);
+        assert_eq!(lengths.bars.len(), 250);
+        assert_eq!(lengths.bars[1], (0.0, 1.0));
+    }
+
+    #[test]
+    fn kernels_are_found_in_both_layouts() {
+        assert_eq!(Kernels::of(&[64, 3, 7, 7]).unwrap().axes, [0, 1, 2, 3]);
+        assert_eq!(Kernels::of(&[3, 3, 64, 128]).unwrap().axes, [3, 2, 0, 1]);
+        assert_eq!(Kernels::of(&[64, 64, 1, 1]), None);
+        assert_eq!(Kernels::of(&[64, 64]), None);
+    }
+}

@@ -1,0 +1,159 @@
+//! A checkpoint of 100,000 tensors in memory, and a window without a screen that counts and times its frames.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ckptscope::analysis::StatisticsBuilder;
+use ckptscope::analysis::scan::TensorStatistics;
+use ckptscope::jobs::{JobEvent, JobKey, JobOutcome, JobOutput, ScannedTensor, Surroundings};
+use ckptscope::model::{
+    Checkpoint, CheckpointParts, Dtype, Progress, ReadError, Shape, TensorId, TensorInfo, TensorReader,
+    TensorRole, Value,
+};
+use ckptscope::state::{AppState, Command, Item, TreeChange, apply};
+use ckptscope::ui::theme::Themes;
+use ckptscope::ui::{CommandQueue, ViewContext, Views};
+
+struct Nothing;
+
+impl TensorReader for Nothing {
+    fn read_chunks(
+        &self,
+        _id: TensorId,
+        _progress: &Progress,
+        _sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        Ok(())
+    }
+}
+
+/// `count` tensors in layers of eight.
+pub fn checkpoint(count: usize) -> Arc<Checkpoint> {
+    let tensors = (0..count).map(|index| {
+        let name = format!("model.layers.{}.block.{}.weight", index / 8, index % 8);
+        let mut info = TensorInfo::new(name, Dtype::Float32, Shape::from(vec![64, 64]), 64 * 64 * 4);
+        info.role = TensorRole::Parameter;
+        info
+    });
+    let parts = CheckpointParts {
+        format: "safetensors",
+        framework: None,
+        tensors: tensors.collect(),
+        layers: Vec::new(),
+        metadata: Value::Map(Vec::new()),
+        problems: Vec::new(),
+        file_bytes: 1 << 30,
+        counts_known: true,
+        reader: Box::new(Nothing),
+    };
+    Arc::new(Checkpoint::new(Path::new("/models/many.safetensors"), parts))
+}
+
+/// The window's state and views, run by hand.
+pub struct Frames {
+    /// What the program knows.
+    pub state: AppState,
+    views: Views,
+    themes: Themes,
+    commands: CommandQueue,
+    ctx: egui::Context,
+    time: f64,
+}
+
+impl Frames {
+    /// A window that shows a checkpoint of that many tensors, scanned.
+    pub fn new(tensors: usize) -> Self {
+        let ctx = egui::Context::default();
+        let themes = Themes::load();
+        themes.install(&ctx);
+        ctx.set_theme(egui::ThemePreference::Dark);
+        let mut frames = Self {
+            state: AppState::default(),
+            views: Views::default(),
+            themes,
+            commands: CommandQueue::default(),
+            ctx,
+            time: 0.0,
+        };
+        let checkpoint = checkpoint(tensors);
+        checkpoint.layer_tree();
+        apply(Command::OpenPaths(vec![PathBuf::from("/models/many.safetensors")]), &mut frames.state);
+        let id = frames.state.session.current().expect("it was just opened").id;
+        let opened = JobOutput::Opened(checkpoint.clone(), Surroundings::default());
+        frames.end(JobKey::Open(id), JobOutcome::Finished(opened));
+        let portion: Vec<ScannedTensor> =
+            checkpoint.tensors().map(|(id, _)| (id, Ok(found(id.0 as f32)))).collect();
+        frames.end(JobKey::Scan(id), JobOutcome::Finished(JobOutput::Scanned(portion)));
+        for _ in 0..4 {
+            frames.frame(Vec::new()); // fonts and layout settle
+        }
+        frames
+    }
+
+    fn end(&mut self, key: JobKey, outcome: JobOutcome) {
+        apply(Command::JobEnded(JobEvent { key, outcome }), &mut self.state);
+    }
+
+    /// One frame with these events, and how long it took: views, commands and tessellation.
+    pub fn frame(&mut self, events: Vec<egui::Event>) -> Duration {
+        self.time += 1.0 / 60.0;
+        let size = egui::vec2(1280.0, 800.0);
+        let input = egui::RawInput {
+            screen_rect: Some(egui::Rect::from_min_size(egui::Pos2::ZERO, size)),
+            time: Some(self.time),
+            events,
+            ..egui::RawInput::default()
+        };
+        let start = Instant::now();
+        let (state, views, commands) = (&self.state, &mut self.views, &self.commands);
+        let context = ViewContext { state, theme: &self.themes.dark, commands };
+        let output = self.ctx.run_ui(input, |ui| views.ui(ui, &context));
+        for command in self.commands.drain() {
+            apply(command, &mut self.state);
+        }
+        let _ = self.ctx.tessellate(output.shapes, output.pixels_per_point);
+        start.elapsed()
+    }
+
+    /// Changes the tree, as a click or a key does.
+    pub fn change(&mut self, change: TreeChange) {
+        apply(Command::TreeCurrent(change), &mut self.state);
+    }
+
+    /// Selects a tensor.
+    pub fn select(&mut self, tensor: u32) {
+        self.change(TreeChange::Select(Some(Item::Tensor(TensorId(tensor)))));
+    }
+
+    /// How often the rows were made anew.
+    pub fn rebuilds(&self) -> u64 {
+        self.state.session.current().expect("one is open").tree.rebuilds()
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.state.session.current().expect("one is open").tree.rows().len()
+    }
+}
+
+fn found(value: f32) -> TensorStatistics {
+    let mut builder = StatisticsBuilder::new(&Dtype::Float32);
+    builder.push(&[value, -value, value * 0.5].map(f32::to_le_bytes).concat());
+    TensorStatistics { statistics: builder.finish().0, dead: None }
+}
+
+/// The wheel over the tree.
+pub fn wheel(rows: f32) -> Vec<egui::Event> {
+    vec![
+        egui::Event::PointerMoved(egui::pos2(400.0, 400.0)),
+        egui::Event::MouseWheel {
+            unit: egui::MouseWheelUnit::Point,
+            delta: egui::vec2(0.0, -24.0 * rows),
+            phase: egui::TouchPhase::Move,
+            source: egui::MouseWheelSource::Wheel,
+            modifiers: egui::Modifiers::NONE,
+        },
+    ]
+}
