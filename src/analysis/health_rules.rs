@@ -127,7 +127,7 @@ fn one_value(subject: &Subject<'_>) -> Option<Finding> {
         return None; // counters, masks, momenta before the first step
     }
     let is_matrix = subject.tensor.shape.rank() > 1;
-    if is_matrix && last.contains("lora_b") || subject.tensor.name.contains("lora_B") {
+    if is_matrix && subject.tensor.name.to_lowercase().contains("lora_b") {
         return Some(subject.finding(
             Severity::Info,
             rule,

@@ -54,7 +54,7 @@ impl Format for Safetensors {
     }
 }
 
-/// Header length within the reference library's limit, then the JSON object's brace.
+/// Header length within the limit, then the JSON object's brace.
 fn is_file(head: &[u8]) -> bool {
     let Some((length, rest)) = head.split_first_chunk::<8>() else { return false };
     let length = u64::from_le_bytes(*length);
@@ -167,6 +167,10 @@ fn read_header(source: &ByteSource) -> Result<Header, ReadError> {
         }
     }
     check_layout(&mut header, data_bytes);
+    if length > limits::SAFETENSORS_LIBRARY_HEADER_BYTES {
+        let message = format!("the header takes {length} bytes; the safetensors library refuses this file");
+        header.problems.push(Problem::warning("large-header", message));
+    }
     Ok(header)
 }
 

@@ -3,8 +3,11 @@
 /// Bytes handed to a sink at a time: large enough to amortise a read, small enough to stay in cache.
 pub const CHUNK_BYTES: usize = 1 << 20;
 
-/// The safetensors library refuses larger headers, so a larger one is never a valid file.
-pub const SAFETENSORS_HEADER_BYTES: u64 = 100_000_000;
+/// Bytes of the JSON header of safetensors: a million tensors with long names take 165 MB.
+pub const SAFETENSORS_HEADER_BYTES: u64 = 256 << 20;
+
+/// The safetensors library refuses larger headers (`MAX_HEADER_SIZE` in its `tensor.rs`).
+pub const SAFETENSORS_LIBRARY_HEADER_BYTES: u64 = 100_000_000;
 
 /// Tensors in one checkpoint. The largest public checkpoints have about 100,000.
 pub const TENSORS: usize = 4_000_000;

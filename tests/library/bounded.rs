@@ -146,6 +146,56 @@ fn opening_4_gib_of_pytorch_reads_only_the_pickle() {
     assert!(used < 1 << 20, "{used} bytes read");
 }
 
+/// A numpy file of one vector of `data` bytes, none of them written.
+fn sparse_npy(path: &Path, data: u64) {
+    let mut text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({},), }}", data / 4);
+    while (10 + text.len() + 1) % 64 != 0 {
+        text.push(' ');
+    }
+    text.push('\n');
+    let mut head = b"\x93NUMPY\x01\x00".to_vec();
+    head.extend((text.len() as u16).to_le_bytes());
+    head.extend(text.as_bytes());
+    let mut file = std::fs::File::create(path).unwrap();
+    file.write_all(&head).unwrap();
+    file.set_len(head.len() as u64 + data).unwrap();
+}
+
+/// A GGUF file (version 3) of one vector of `data` bytes, none of them written.
+fn sparse_gguf(path: &Path, data: u64) {
+    let mut head = b"GGUF".to_vec();
+    head.extend(3u32.to_le_bytes());
+    head.extend(1u64.to_le_bytes()); // tensors
+    head.extend(0u64.to_le_bytes()); // metadata
+    head.extend(6u64.to_le_bytes());
+    head.extend(b"weight");
+    head.extend(1u32.to_le_bytes()); // dimensions
+    head.extend((data / 4).to_le_bytes());
+    head.extend(0u32.to_le_bytes()); // F32
+    head.extend(0u64.to_le_bytes()); // offset
+    head.resize(head.len().next_multiple_of(32), 0);
+    let mut file = std::fs::File::create(path).unwrap();
+    file.write_all(&head).unwrap();
+    file.set_len(head.len() as u64 + data).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn opening_4_gib_of_one_array_reads_only_its_head() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, write) in
+        [("large.npy", sparse_npy as fn(&Path, u64)), ("large.gguf", sparse_gguf as fn(&Path, u64))]
+    {
+        let path = folder.path().join(name);
+        write(&path, GIB_4);
+        let before = bytes_read();
+        let checkpoint = open(&path).unwrap();
+        let used = bytes_read() - before;
+        assert_eq!(checkpoint.totals().elements, GIB_4 / 4, "{name}");
+        assert!(used < 1 << 20, "{name}: {used} bytes read");
+    }
+}
+
 #[test]
 fn a_small_archive_made_the_same_way_reads_as_zeros() {
     let folder = tempfile::tempdir().unwrap();

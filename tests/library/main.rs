@@ -14,5 +14,10 @@ mod parity;
 mod pytorch_sets;
 mod robustness;
 mod safetensors_oracle;
+mod statistics;
 mod support;
 mod tensorflow;
+
+#[path = "../support/safetensors_file.rs"]
+#[allow(dead_code, reason = "the benchmark uses more of it")]
+mod safetensors_file;
