@@ -149,10 +149,9 @@ pub(super) fn values(dtype: &Dtype, counts: &[(u16, u64)]) -> Vec<(f64, u64)> {
 /// The smallest number of a type that is not denormal; 0 where the type has no denormals.
 pub(super) fn smallest_normal(dtype: &Dtype) -> f64 {
     match dtype {
-        Dtype::Float16 => 2f64.powi(-14),
+        Dtype::Float16 | Dtype::Float8E5m2 => 2f64.powi(-14),
         Dtype::Bfloat16 => 2f64.powi(-126),
         Dtype::Float8E4m3fn => 2f64.powi(-6),
-        Dtype::Float8E5m2 => 2f64.powi(-14),
         Dtype::Float8E4m3fnuz => 2f64.powi(-7),
         Dtype::Float8E5m2fnuz => 2f64.powi(-15),
         Dtype::Float6E3m2 => 2f64.powi(-2),

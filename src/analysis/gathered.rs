@@ -52,7 +52,7 @@ impl Gathered {
             }
             _ => {
                 let mut mixed = self.to_mixed();
-                mixed.merge(other.to_mixed());
+                mixed.merge(&other.to_mixed());
                 self.seen = mixed.into_seen();
             }
         }
@@ -135,7 +135,7 @@ struct Mixed {
 }
 
 impl Mixed {
-    fn merge(&mut self, other: Self) {
+    fn merge(&mut self, other: &Self) {
         if other.moments.finite > 0 {
             self.whole = other.whole && (self.whole || self.moments.finite == 0);
         }

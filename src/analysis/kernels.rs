@@ -162,8 +162,7 @@ fn with_outside(mut sums: BlockSums, outside: impl Iterator<Item = f64>) -> Bloc
 }
 
 fn zeros_f32(elements: &[[u8; 4]]) -> u64 {
-    let zeros: u32 =
-        elements.iter().map(|&element| u32::from(u32::from_le_bytes(element) & 0x7fff_ffff == 0)).sum();
+    let zeros: u32 = elements.iter().map(|&element| u32::from(u32::from_le_bytes(element) << 1 == 0)).sum();
     u64::from(zeros)
 }
 
@@ -194,8 +193,8 @@ fn pass_f32(elements: &[[u8; 4]], shift: f64, counts: &mut KeyCounts) -> Pass {
     let key = |element: [u8; 4]| usize::from(u16::from_le_bytes([element[2], element[3]]));
     let (lanes, rest) = elements.as_chunks::<LANES>();
     for elements in lanes {
-        for lane in 0..LANES {
-            add(lane, elements[lane]);
+        for (lane, &element) in elements.iter().enumerate() {
+            add(lane, element);
         }
         for pair in 0..LANES / 2 {
             counts[key(elements[2 * pair])] += 1;
@@ -242,8 +241,8 @@ fn pass_f64(values: &[f64], shift: f64) -> Pass {
     };
     let (lanes, rest) = values.as_chunks::<LANES>();
     for values in lanes {
-        for lane in 0..LANES {
-            add(lane, values[lane]);
+        for (lane, &value) in values.iter().enumerate() {
+            add(lane, value);
         }
     }
     for (lane, &value) in rest.iter().enumerate() {

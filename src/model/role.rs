@@ -79,6 +79,7 @@ fn is_average(name: &str) -> bool {
 ///
 /// Source: the `register_buffer` calls of `torch.nn`, `torch.ao.quantization`, `torchvision`, `torchaudio`, Hugging Face
 /// `transformers` and `diffusers`, `fairseq` and `detectron2`.
+#[expect(clippy::match_same_arms, reason = "names of one origin stand together")]
 pub fn is_known_buffer(name: &str) -> bool {
     let (before, last) = name.rsplit_once('.').unwrap_or(("", name));
     let layer = before.rsplit('.').next().unwrap_or(before);

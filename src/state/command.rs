@@ -237,14 +237,13 @@ impl Command {
             Self::SetColourRange(_) => "Colour range",
             Self::SavePicture { .. } | Self::CapturePicture { to_file: true, .. } => "Save picture…",
             Self::CapturePicture { .. } => "Copy picture",
-            Self::Tell(..) => "",
             Self::ShowStatistic(statistic, _) => statistic.label(),
             Self::SetColumnWidth(..) => "Column width",
             Self::ClearRecents => "Clear recent files",
             Self::ShowAbout(_) => "About Ckptscope",
             Self::DismissNotice => "Dismiss",
             Self::Quit => "Quit",
-            Self::JobEnded(_) | Self::FileChanged(_) | Self::DialogsChecked(_) => "",
+            Self::Tell(..) | Self::JobEnded(_) | Self::FileChanged(_) | Self::DialogsChecked(_) => "",
         }
     }
 

@@ -239,12 +239,10 @@ fn a_tensor_that_cannot_be_read_costs_only_itself() {
     assert!(found["tensors"][0]["stats"]["mean"].is_number());
     assert!(found["tensors"][1]["stats"].is_null() && found["tensors"][1]["sha256"].is_null());
     let problems = found["problems"].as_array().expect("problems");
-    assert!(
-        problems.iter().any(
-            |problem| problem["code"] == "unreadable" && problem["tensor"] == found["tensors"][1]["name"]
-        ),
-        "{problems:?}"
-    );
+    // Its catalogue entry says why; reading it in vain says nothing more.
+    let of_it: Vec<&Value> =
+        problems.iter().filter(|problem| problem["tensor"] == found["tensors"][1]["name"]).collect();
+    assert!(of_it.len() == 1 && of_it[0]["severity"] == "error", "{problems:?}");
     assert_eq!(run(&["inspect", "--verify"], &path).status.code(), Some(1));
     let (_folder, whole) = small_model();
     assert_eq!(run(&["inspect", "--verify"], &whole).status.code(), Some(0));

@@ -49,7 +49,7 @@ fn torchs_two_layouts_of_one_kind_of_model_have_the_same_names_and_roles() {
     assert_eq!(names("pytorch/state_dict"), names("pytorch/legacy_state_dict"));
 }
 
-/// Whether a layout tells parameters and buffers apart, by marks in the file or by the names of a state_dict.
+/// Whether a layout tells parameters and buffers apart, by marks in the file or by the names of a `state_dict`.
 #[derive(Clone, Copy, PartialEq)]
 enum Roles {
     Told,

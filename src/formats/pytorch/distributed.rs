@@ -280,8 +280,14 @@ impl Folder<'_> {
         let item = self.items.get(name).and_then(|items| items.first());
         let place = match item.map(|item| &item.place) {
             Some(Ok(place)) => *place,
-            Some(Err(why)) => return self.refuse(name, path, why.clone()),
-            None => return self.refuse(name, path, "it is in none of the files".to_owned()),
+            Some(Err(why)) => {
+                self.refuse(name, path, &why.clone());
+                return Ok(());
+            }
+            None => {
+                self.refuse(name, path, "it is in none of the files");
+                return Ok(());
+            }
         };
         let (file, (offset, len)) = place;
         self.values += 1;
@@ -296,7 +302,10 @@ impl Folder<'_> {
         let parts = match opened {
             Ok(parts) => parts,
             Err(ReadError::Cancelled) => return Err(ReadError::Cancelled),
-            Err(error) => return self.refuse(name, path, error.to_string()),
+            Err(error) => {
+                self.refuse(name, path, &error.to_string());
+                return Ok(());
+            }
         };
         let mut value = parts.metadata.clone();
         let ids = self.joined.add(&format!("value {name:?}"), parts, |tensor| {
@@ -310,10 +319,9 @@ impl Folder<'_> {
         Ok(())
     }
 
-    fn refuse(&mut self, name: &str, path: &[String], why: String) -> Result<(), ReadError> {
+    fn refuse(&mut self, name: &str, path: &[String], why: &str) {
         self.joined.problems.push(Problem::error("missing-value", format!("{name:?}: {why}")));
         insert(&mut self.metadata, path, Value::Elided("it cannot be read"));
-        Ok(())
     }
 }
 
@@ -361,7 +369,9 @@ fn renumber(value: &mut Value, ids: &HashMap<TensorId, TensorId>) {
         },
         Value::List(items) => items.iter_mut().for_each(|item| renumber(item, ids)),
         Value::Map(entries) | Value::Object { fields: entries, .. } => {
-            entries.iter_mut().for_each(|(_, item)| renumber(item, ids));
+            for (_, item) in entries {
+                renumber(item, ids);
+            }
         }
         _ => {}
     }

@@ -8,7 +8,7 @@ pub mod catalogue;
 pub mod collections;
 pub mod evidence;
 pub mod graph_def;
-pub mod layers;
+mod layers;
 pub mod naming;
 pub mod object_graph;
 pub mod ordered_code;

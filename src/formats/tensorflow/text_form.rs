@@ -1,4 +1,4 @@
-//! Graphs, meta graphs and SavedModels in text form (`.pbtxt`): turned into the binary form, which is then read.
+//! Graphs, meta graphs and `SavedModel`s in text form (`.pbtxt`): turned into the binary form, which is then read.
 //!
 //! The schemas name the fields that `graph_def`, `saved_model` and `object_graph` read, under the numbers of the
 //! `.proto` files in <https://github.com/tensorflow/tensorflow/tree/v2.21.0/tensorflow/core>.

@@ -162,13 +162,12 @@ impl Variables {
                 limit: limits::TENSORS as u64,
             });
         }
-        match self.by_name.get(&variable.name).and_then(|&index| self.found.get_mut(index)) {
-            // The pieces of one variable may lie in several shards.
-            Some(known) => known.slices.extend(variable.slices),
-            None => {
-                self.by_name.insert(variable.name.clone(), self.found.len());
-                self.found.push(variable);
-            }
+        // The pieces of one variable may lie in several shards.
+        if let Some(known) = self.by_name.get(&variable.name).and_then(|&index| self.found.get_mut(index)) {
+            known.slices.extend(variable.slices);
+        } else {
+            self.by_name.insert(variable.name.clone(), self.found.len());
+            self.found.push(variable);
         }
         Ok(())
     }

@@ -118,7 +118,9 @@ impl Machine<'_> {
                 root
             }
         };
-        self.graph.items_mut(object).map(|items| items.push(item));
+        if let Some(items) = self.graph.items_mut(object) {
+            items.push(item);
+        }
         Ok(())
     }
 
