@@ -160,7 +160,7 @@ fn cells(spectrum: &Spectrum) -> Vec<Cell> {
         || "There are too few values for a fit of a power law".to_owned(),
         |law| {
             format!(
-                "Exponent of a power law in the tail of the eigenvalues of WᵀW, ± {}; {} values in the tail, distance {}",
+                "Exponent of a power law in the tail of the eigenvalues of the Gram matrix, ± {}; {} values in the tail, distance {}",
                 text::number(law.alpha_error),
                 text::count(law.tail as u64),
                 text::number(law.distance)
