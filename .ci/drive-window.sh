@@ -105,7 +105,7 @@ if [ -n "${GUI_DRIVE:-}" ]; then
     drive "wait-for 10 Bins of the histogram" "expect std" "expect-none There are no elements"
     passed "a tensor has its statistics and its histogram"
     drive "wait-for 10 Heat map of the values" "settle" "screenshot $pictures/window-explore.png"
-    drive "click Norms" "wait-for 10 L2 norm of each row" "click Values" "wait-gone 10 …" "click Overview"
+    drive "click Norms" "wait-for 10 L2 norm of each row" "click Values" "wait-for 10 Copy" "click Overview"
     passed "a tensor has its heat map, its norms and its values"
     drive "click Metadata" "wait-for 5 training_config" "settle" "screenshot $pictures/window-metadata.png"
     passed "the metadata page shows what is no tensor"

@@ -155,7 +155,7 @@ pub(super) fn picture_menu_ui(
     what: &'static str,
     more: impl FnOnce(&mut Ui),
 ) {
-    let response = ui.button("…");
+    let response = ui.button("···");
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Copy or save the {what}")));
     egui::Popup::menu(&response).show(|ui| {
         ui.set_min_width(150.0);
