@@ -154,7 +154,6 @@ impl Theme {
     }
 
     /// A scale of 511 colours over −1 … 1: the partner's colour below zero, the accent above, the ground between.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that makes colours")]
     pub fn diverging(&self) -> Vec<Color32> {
         let ground = if self.dark { self.window } else { self.panel };
         (0..=510)

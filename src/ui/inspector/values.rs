@@ -126,19 +126,16 @@ impl Shown {
                     controls_ui(ui, ctx);
                 });
             });
-            match &self.histogram {
-                Some((histogram, chart)) => {
-                    chart_ui(ui, ctx.theme, chart, HEIGHT, |bin| bin_note(histogram, bin));
-                    outside_ui(ui, ctx, histogram);
-                }
-                None => {
-                    let why = if self.summary.statistics.count == 0 {
-                        "There are no elements to count"
-                    } else {
-                        "There are no finite numbers to count"
-                    };
-                    ui.label(RichText::new(why).color(ctx.theme.text_second));
-                }
+            if let Some((histogram, chart)) = &self.histogram {
+                chart_ui(ui, ctx.theme, chart, HEIGHT, |bin| bin_note(histogram, bin));
+                outside_ui(ui, ctx, histogram);
+            } else {
+                let why = if self.summary.statistics.count == 0 {
+                    "There are no elements to count"
+                } else {
+                    "There are no finite numbers to count"
+                };
+                ui.label(RichText::new(why).color(ctx.theme.text_second));
             }
         });
         super::parts::remember_rect(ui, "histogram", card.response.rect);
@@ -221,7 +218,7 @@ fn copies_ui(ui: &mut Ui, ctx: &ViewContext<'_>, histogram: &Histogram, chart: &
         let mut text = "from\tto\tcount\n".to_owned();
         for (bin, count) in histogram.counts.iter().enumerate() {
             let (from, to) = histogram.edges(bin);
-            text.push_str(&format!("{from:e}\t{to:e}\t{count}\n"));
+            text += &format!("{from:e}\t{to:e}\t{count}\n");
         }
         ctx.commands.send(Command::Copy { what: "histogram", text });
         ui.close();

@@ -80,8 +80,7 @@ impl Columns {
             SortColumn::Dtype => 60.0,
             SortColumn::Parameters => 80.0,
             SortColumn::Bytes => BYTES_WITH_BAR,
-            SortColumn::Role => 68.0,
-            SortColumn::Statistic(Statistic::NonFinite | Statistic::Zeros) => 68.0,
+            SortColumn::Role | SortColumn::Statistic(Statistic::NonFinite | Statistic::Zeros) => 68.0,
             SortColumn::Statistic(_) => 78.0,
             SortColumn::File | SortColumn::Name => 0.0,
         };

@@ -44,7 +44,7 @@ pub(super) fn filter_bar_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenChec
             });
         }
         menu_ui(ui, ctx, "columns", ctx.state.settings.statistics_columns.len(), |ui| {
-            columns_menu_ui(ui, ctx)
+            columns_menu_ui(ui, ctx);
         });
     });
 }
