@@ -215,11 +215,12 @@ fn copies_ui(ui: &mut Ui, ctx: &ViewContext<'_>, histogram: &Histogram, chart: &
         ui.close();
     }
     if ui.button("Copy counts as text").clicked() {
-        let mut text = "from\tto\tcount\n".to_owned();
-        for (bin, count) in histogram.counts.iter().enumerate() {
+        let lines = histogram.counts.iter().enumerate().map(|(bin, count)| {
             let (from, to) = histogram.edges(bin);
-            text += &format!("{from:e}\t{to:e}\t{count}\n");
-        }
+            format!("{from:e}\t{to:e}\t{count}")
+        });
+        let lines: Vec<String> = std::iter::once("from\tto\tcount".to_owned()).chain(lines).collect();
+        let text = lines.join("\n") + "\n";
         ctx.commands.send(Command::Copy { what: "histogram", text });
         ui.close();
     }
