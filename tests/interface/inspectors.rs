@@ -44,8 +44,9 @@ fn example(dark: bool) -> Window {
 fn select(window: &mut Window, name: &str) {
     let item = {
         let state = window.state.borrow();
-        let checkpoint = state.session.current().unwrap().checkpoint.value().unwrap().clone();
-        Item::Tensor(checkpoint.find(name).unwrap())
+        let entry = state.session.current().expect("a checkpoint is open");
+        let checkpoint = entry.checkpoint.value().expect("it was read");
+        Item::Tensor(checkpoint.find(name).expect("it holds the tensor"))
     };
     let effects = apply(Command::TreeCurrent(TreeChange::Select(Some(item))), &mut window.state.borrow_mut());
     window.effects.borrow_mut().extend(effects);
