@@ -122,28 +122,22 @@ impl GraphFile {
 
     /// Reads the graph of a `MetaGraphDef` that is the whole of `source`.
     pub fn open_meta(source: &ByteSource) -> Result<Self, ReadError> {
-        let mut file = Self::default();
-        for field in SourceFields::new(source, 0, source.len())? {
-            let field = field?;
-            let SourcePayload::Range { offset, len } = field.payload else { continue };
-            match field.number {
-                1 => file.read_meta_info(source, offset, len)?,
-                2 => file.read_graph(source, offset, len)?,
-                4 => file.collections.read(source, offset, len)?,
-                _ => {}
-            }
-        }
-        Ok(file)
+        Self::read_meta(source, true)
     }
 
     /// Reads what a `MetaGraphDef` says about its graph, not the graph.
     pub fn open_description(source: &ByteSource) -> Result<Self, ReadError> {
+        Self::read_meta(source, false)
+    }
+
+    fn read_meta(source: &ByteSource, with_graph: bool) -> Result<Self, ReadError> {
         let mut file = Self::default();
         for field in SourceFields::new(source, 0, source.len())? {
             let field = field?;
             let SourcePayload::Range { offset, len } = field.payload else { continue };
             match field.number {
                 1 => file.read_meta_info(source, offset, len)?,
+                2 if with_graph => file.read_graph(source, offset, len)?,
                 4 => file.collections.read(source, offset, len)?,
                 _ => {}
             }

@@ -253,14 +253,13 @@ fn controls_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         }
     });
     name(&menu.response, format!("Values of the histogram: {}", clip.label()));
-    let menu =
-        ComboBox::from_id_salt("bins").width(70.0).selected_text(format!("{bins} bins")).show_ui(ui, |ui| {
-            for choice in BIN_CHOICES {
-                if ui.selectable_label(choice == bins, format!("{choice} bins")).clicked() {
-                    ctx.commands.send(Command::SetHistogramBins(choice));
-                }
+    let menu = ComboBox::from_id_salt("bins").width(40.0).selected_text(bins.to_string()).show_ui(ui, |ui| {
+        for choice in BIN_CHOICES {
+            if ui.selectable_label(choice == bins, format!("{choice} bins")).clicked() {
+                ctx.commands.send(Command::SetHistogramBins(choice));
             }
-        });
+        }
+    });
     name(&menu.response, format!("Bins of the histogram: {bins}"));
 }
 
