@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::look::{LookKey, Looked};
+use super::prepare::{Preparation, Prepared, Purpose};
 use crate::analysis::scan::TensorStatistics;
 use crate::analysis::{Statistics, ValueTable};
 use crate::model::{Checkpoint, NodeId, TensorId};
@@ -41,6 +42,8 @@ pub enum JobKey {
     Scan(CheckpointId),
     /// A closer look at a tensor.
     Look(LookKey),
+    /// Putting together what was read before.
+    Prepare(CheckpointId, Purpose),
 }
 
 impl JobKey {
@@ -57,7 +60,7 @@ impl JobKey {
     /// The opening it works for.
     pub fn checkpoint(&self) -> CheckpointId {
         match self {
-            Self::Open(id) | Self::Scan(id) => *id,
+            Self::Open(id) | Self::Scan(id) | Self::Prepare(id, _) => *id,
             Self::Statistics(key) => key.checkpoint,
             Self::Look(key) => key.checkpoint,
         }
@@ -134,12 +137,26 @@ pub enum JobRequest {
         /// Read from here.
         checkpoint: Arc<Checkpoint>,
     },
+    /// Something to put together from what was read before.
+    Prepare {
+        /// Of which opening.
+        id: CheckpointId,
+        /// What it is.
+        purpose: Purpose,
+        /// How it is made.
+        work: Preparation,
+    },
 }
 
 impl JobRequest {
     /// Whether nobody waits for it, so that it must leave room for other jobs.
     pub fn is_background(&self) -> bool {
         matches!(self, Self::Scan { .. })
+    }
+
+    /// Whether it takes a moment only and reads nothing, so that it need not wait for jobs that read.
+    pub fn is_quick(&self) -> bool {
+        matches!(self, Self::Prepare { .. })
     }
 
     /// What it works for.
@@ -149,6 +166,7 @@ impl JobRequest {
             Self::Statistics { key, .. } => JobKey::Statistics(*key),
             Self::Scan { id, .. } => JobKey::Scan(*id),
             Self::Look { key, .. } => JobKey::Look(key.clone()),
+            Self::Prepare { id, purpose, .. } => JobKey::Prepare(*id, *purpose),
         }
     }
 
@@ -162,6 +180,7 @@ impl JobRequest {
                 format!("{} of {}", key.look.label(), checkpoint.tensor(key.tensor).name)
             }
             Self::Statistics { label, .. } => format!("Statistics of {label}"),
+            Self::Prepare { purpose, .. } => purpose.label().to_owned(),
         }
     }
 }
@@ -201,6 +220,8 @@ pub enum JobOutput {
     Scanned(Vec<ScannedTensor>),
     /// A closer look at a tensor.
     Looked(Arc<Looked>),
+    /// What was put together.
+    Prepared(Prepared),
 }
 
 /// One tensor of a scan: its statistics, or why there are none.

@@ -32,6 +32,9 @@ pub fn run(request: &JobRequest, progress: &Progress, report: &(dyn Fn(JobOutput
         }
         JobRequest::Scan { checkpoint, .. } => scan::scan(checkpoint, progress, report),
         JobRequest::Look { key, checkpoint } => look::look(checkpoint, key, progress).map(JobOutput::Looked),
+        JobRequest::Prepare { work, .. } => {
+            work.run(progress).map(JobOutput::Prepared).map_err(|Cancelled| JobOutcome::Cancelled)
+        }
     };
     match result {
         _ if progress.is_cancelled() => JobOutcome::Cancelled,

@@ -13,6 +13,7 @@ pub mod session;
 pub mod settings;
 pub mod snippet;
 pub mod statistics;
+pub mod table;
 pub mod tree;
 pub mod treemap;
 
@@ -24,6 +25,7 @@ pub use scan::{Scan, ScanStatus, Statistic, ValueFacet};
 pub use session::{OpenCheckpoint, Session};
 pub use settings::{Clip, Recent, Settings, ThemeChoice, ValueScale};
 pub use statistics::StatisticsStore;
+pub use table::{TableChange, TableState};
 pub use tree::{Facets, Item, Row, SortColumn, TreeChange, TreeState};
 
 use std::sync::Arc;

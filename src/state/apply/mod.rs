@@ -2,9 +2,10 @@
 
 mod analyses;
 mod opening;
+mod prepared;
 
 use super::command::{Command, Page};
-use super::tree::{self, TreeChange};
+use super::tree;
 use super::{AppState, Dialogs, PathDialog};
 use crate::jobs::{CheckpointId, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest};
 use crate::model::Severity;
@@ -12,6 +13,7 @@ use crate::model::Severity;
 pub use analyses::statistics_key;
 use analyses::{request_scan, request_statistics, scan_reported, want_look, wanted_statistics};
 use opening::{close, open_example, open_paths, opened, reload};
+use prepared::{change_table, change_tree, count_layers, prepared};
 
 /// Something that must happen outside the state.
 #[derive(Debug, Clone)]
@@ -97,6 +99,8 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             .current()
             .map(|entry| entry.id)
             .map_or_else(Vec::new, |id| change_tree(state, id, change)),
+        Command::Table(id, change) => change_table(state, id, change),
+        Command::CountLayers(id) => count_layers(state, id),
         Command::Summarise(key) => request_statistics(state, key),
         Command::Cancel(key) => {
             if let JobKey::Look(look) = &key {
@@ -212,14 +216,6 @@ fn ask_for_path(state: &mut AppState, folder: bool) -> Vec<Effect> {
     vec![Effect::PickNative { folder }]
 }
 
-fn change_tree(state: &mut AppState, id: CheckpointId, change: TreeChange) -> Vec<Effect> {
-    let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
-    let Some(checkpoint) = entry.checkpoint.value().cloned() else { return Vec::new() };
-    let before = entry.tree.selected();
-    entry.tree.change(&checkpoint, &entry.scan, change);
-    if entry.tree.selected() == before { Vec::new() } else { wanted_statistics(state, false) }
-}
-
 fn zoom(state: &mut AppState, by: f32) -> Vec<Effect> {
     // Rounded, so that in and out again gives the same number.
     state.settings.zoom = ((state.settings.zoom + by) * 10.0).round().clamp(5.0, 30.0) / 10.0;
@@ -237,10 +233,13 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
             }
             Vec::new()
         }
-        (JobKey::Scan(id), outcome) => {
-            scan_reported(state, id, outcome);
+        (JobKey::Scan(id), outcome) => scan_reported(state, id, outcome),
+        (JobKey::Prepare(id, _), JobOutcome::Finished(JobOutput::Prepared(made))) => {
+            prepared(state, id, &made);
             Vec::new()
         }
+        // A newer one is on its way, or its defect is the status line's to say.
+        (JobKey::Prepare(..), _) => Vec::new(),
         (JobKey::Open(id), JobOutcome::Failed(error)) => {
             if let Some(entry) = state.session.entry_mut(id) {
                 entry.checkpoint.fail(error);
