@@ -5,6 +5,7 @@
 
 mod builder;
 pub mod codes;
+pub mod curves;
 pub mod compatibility;
 mod complex;
 mod dead;
@@ -17,10 +18,12 @@ pub mod histogram;
 mod kernels;
 mod key_table;
 mod moments;
+pub mod name_pattern;
 pub mod norms;
 pub mod pairing;
 mod power_law;
 pub mod scan;
+pub mod series;
 pub mod slice;
 pub mod spectrum;
 pub mod statistics;
