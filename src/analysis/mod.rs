@@ -11,6 +11,7 @@ pub mod compatibility;
 mod complex;
 mod dead;
 pub mod diff;
+pub mod difference;
 pub mod element;
 mod gathered;
 pub mod health;

@@ -59,6 +59,7 @@ pub const PICKLED_VALUE_BYTES: u64 = 256 << 20;
 
 /// Scales of one quantised tensor. There is one per row of a matrix, so an honest tensor has fewer.
 pub const FACTORS: u64 = 16 << 20;
+
 /// Points of one training log that are kept, over all its series. Ten million take 160 MB and far outnumber any screen.
 pub const LOG_POINTS: usize = 20_000_000;
 
