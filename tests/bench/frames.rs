@@ -28,6 +28,7 @@ fn main() {
     bench.window.change(TreeChange::ExpandAll);
     bench.window.frame(Vec::new());
     bench.window.frame(Vec::new());
+    println!("{} rows", bench.window.rows());
     bench.run("everything open, at rest", |_, _| Vec::new());
     bench.run("everything open, scrolling", |_, _| wheel(37.0));
     for statistic in Statistic::ALL {

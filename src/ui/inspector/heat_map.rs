@@ -10,7 +10,7 @@ use super::heat_map_view::{Part, step_ui};
 use super::parts::{Copies, Of, card_head_ui, remember_rect};
 use super::slice_picker::SlicePicker;
 use crate::jobs::look::Kernels;
-use crate::jobs::{CheckpointId, HeatMap, JobKey, Loadable, Look, LookKey, Looked};
+use crate::jobs::{Against, CheckpointId, HeatMap, JobKey, Loadable, Look, LookKey, Looked};
 use crate::model::TensorId;
 use crate::state::{Clip, Command};
 use crate::text;
@@ -25,7 +25,9 @@ const AUTOMATIC_BYTES: u64 = 1 << 30;
 const TEXT_WIDTH: f32 = 44.0;
 
 /// The picture, where one looks at it, and what it was made from.
-pub(super) struct HeatMapView {
+pub(in crate::ui) struct HeatMapView {
+    /// The tensor that the picture compares with: it shows the difference.
+    against: Option<Against>,
     /// Of the plane.
     slice: Part,
     /// Kernels with what is looked at of them, where there are any.
@@ -48,7 +50,7 @@ struct Painted {
 }
 
 impl HeatMapView {
-    pub(super) fn new(dims: &[u64], picker: &SlicePicker) -> Self {
+    pub(in crate::ui) fn new(dims: &[u64], picker: &SlicePicker) -> Self {
         let whole = |axis: usize| dims.get(axis).copied().unwrap_or(1);
         let kernels = Kernels::of(dims).map(|kernels| {
             let extent = (whole(kernels.axes[0]), whole(kernels.axes[1]));
@@ -56,6 +58,7 @@ impl HeatMapView {
             (kernels, part)
         });
         Self {
+            against: None,
             slice: Part::new(picker.extent(), 4, u64::MAX),
             as_kernels: kernels.is_some(),
             kernels,
@@ -64,8 +67,13 @@ impl HeatMapView {
         }
     }
 
+    /// Shows the difference of another tensor to the one that is looked at. `dims` and the plane are the other's.
+    pub(in crate::ui) fn of_difference(dims: &[u64], picker: &SlicePicker, against: Against) -> Self {
+        Self { against: Some(against), ..Self::new(dims, picker) }
+    }
+
     /// Goes back to the whole plane: after another one was chosen.
-    pub(super) fn show_all(&mut self, picker: &SlicePicker) {
+    pub(in crate::ui) fn show_all(&mut self, picker: &SlicePicker) {
         self.slice = Part::new(picker.extent(), 4, u64::MAX);
     }
 
@@ -87,6 +95,10 @@ impl HeatMapView {
                 Look::Picture(plane, CELLS, CELLS)
             }
         };
+        let look = match &self.against {
+            Some(against) => Look::Beside(against.clone(), Box::new(look)),
+            None => look,
+        };
         LookKey { checkpoint, tensor, look }
     }
 
@@ -101,7 +113,7 @@ impl HeatMapView {
     }
 
     /// Draws the card. `bits` are those of an element.
-    pub(super) fn ui(
+    pub(in crate::ui) fn ui(
         &mut self,
         ui: &mut Ui,
         ctx: &ViewContext<'_>,
@@ -166,10 +178,12 @@ impl HeatMapView {
         let small = map.is_some_and(|(painted, _)| painted.image.pixels.len() <= 40_000);
         let copies = Copies {
             text: map.is_some().then_some(&text),
-            python: Some(&python),
+            // For a difference there is no short way.
+            python: self.against.is_none().then_some(&python),
             svg: small.then_some(&svg_text),
         };
-        card_head_ui(ui, ctx, "Heat map", (of.name, "heat map"), &copies, |ui| {
+        let title = if self.against.is_some() { "Right − left" } else { "Heat map" };
+        card_head_ui(ui, ctx, title, (of.name, "heat map"), &copies, |ui| {
             if let Some((painted, _)) = map {
                 range_ui(ui, ctx, painted.range);
             }
@@ -273,7 +287,9 @@ impl HeatMapView {
         let pixels = Pixels::of(map);
         let size = pixels.size(ui.available_width());
         let (rect, response) = ui.allocate_exact_size(size, Sense::click_and_drag());
-        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, "Heat map of the values"));
+        let name =
+            if self.against.is_some() { "Heat map of the differences" } else { "Heat map of the values" };
+        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, name));
         let stale = painted.key != *key;
         let mut mesh = egui::Mesh::with_texture(painted.texture.id());
         let uv = Rect::from_min_max(Pos2::ZERO, Pos2::new(1.0, 1.0));

@@ -10,10 +10,10 @@ use crate::ui::widgets::{bar, clipped_text, section_ui};
 use crate::ui::{ViewContext, theme};
 
 /// Problems listed before the rest becomes a number.
-pub(super) const PROBLEMS_SHOWN: usize = 50;
+pub(in crate::ui) const PROBLEMS_SHOWN: usize = 50;
 
 /// A label over a number, with the exact value on hover.
-pub(super) struct Cell {
+pub(in crate::ui) struct Cell {
     pub label: &'static str,
     pub value: String,
     pub exact: String,
@@ -21,18 +21,18 @@ pub(super) struct Cell {
 }
 
 /// The name at the head.
-pub(super) fn name_ui(ui: &mut Ui, ctx: &ViewContext<'_>, name: &str) {
+pub(in crate::ui) fn name_ui(ui: &mut Ui, ctx: &ViewContext<'_>, name: &str) {
     let text = RichText::new(text::escape(name)).font(theme::mono_head()).color(ctx.theme.text_strong);
     ui.add(Label::new(text).wrap().selectable(true));
 }
 
 /// The title of a card.
-pub(super) fn title_ui(ui: &mut Ui, ctx: &ViewContext<'_>, text: &str) {
+pub(in crate::ui) fn title_ui(ui: &mut Ui, ctx: &ViewContext<'_>, text: &str) {
     ui.label(RichText::new(text).font(theme::title(13.0)).color(ctx.theme.text_strong));
 }
 
 /// Cells of a label over a number, as many in a line as fit.
-pub(super) fn grid_ui(ui: &mut Ui, ctx: &ViewContext<'_>, cells: &[Cell], least: f32) {
+pub(in crate::ui) fn grid_ui(ui: &mut Ui, ctx: &ViewContext<'_>, cells: &[Cell], least: f32) {
     let width = ui.available_width();
     let columns = ((width / least).floor() as usize).clamp(2, 6);
     let columns = if columns == 5 { 4 } else { columns }; // twelve cells in full lines
@@ -58,7 +58,7 @@ pub(super) fn grid_ui(ui: &mut Ui, ctx: &ViewContext<'_>, cells: &[Cell], least:
 }
 
 /// A name, something dim about it, a bar and a number, in one line.
-pub(super) fn bar_line_ui(
+pub(in crate::ui) fn bar_line_ui(
     ui: &mut Ui,
     ctx: &ViewContext<'_>,
     name: &str,
@@ -117,7 +117,7 @@ pub fn problems_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, c
 }
 
 /// One finding.
-pub(super) fn problem_ui(
+pub(in crate::ui) fn problem_ui(
     ui: &mut Ui,
     ctx: &ViewContext<'_>,
     problem: &crate::model::Problem,
@@ -133,7 +133,7 @@ pub(super) fn problem_ui(
 }
 
 /// Keeps where something is on the screen, for a picture of it in a later frame.
-pub(super) fn remember_rect(ui: &Ui, what: &'static str, rect: Rect) {
+pub(in crate::ui) fn remember_rect(ui: &Ui, what: &'static str, rect: Rect) {
     ui.data_mut(|data| data.insert_temp(picture_id(what), rect));
 }
 
@@ -142,7 +142,7 @@ fn picture_id(what: &'static str) -> egui::Id {
 }
 
 /// A part of a file name made from a tensor's name.
-pub(super) fn file_name(name: &str) -> String {
+pub(in crate::ui) fn file_name(name: &str) -> String {
     let safe: String = name
         .chars()
         .map(|c| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' })
@@ -153,7 +153,7 @@ pub(super) fn file_name(name: &str) -> String {
 
 /// The tensor that a card is about.
 #[derive(Clone, Copy)]
-pub(super) struct Of<'a> {
+pub(in crate::ui) struct Of<'a> {
     pub checkpoint: &'a Checkpoint,
     pub id: TensorId,
     pub name: &'a str,
@@ -161,14 +161,14 @@ pub(super) struct Of<'a> {
 
 impl Of<'_> {
     /// Python that loads it as a numpy array, `values`.
-    pub(super) fn numpy(&self) -> String {
+    pub(in crate::ui) fn numpy(&self) -> String {
         snippet::numpy(self.checkpoint, self.id)
     }
 }
 
 /// What a card offers beside a picture of itself. Made when it is asked for.
 #[derive(Default)]
-pub(super) struct Copies<'a> {
+pub(in crate::ui) struct Copies<'a> {
     /// Lines with tabs.
     pub text: Option<&'a dyn Fn() -> String>,
     /// Python that makes the same.
@@ -178,7 +178,7 @@ pub(super) struct Copies<'a> {
 }
 
 /// A menu that copies or saves what a card shows, as a picture, as text or as Python.
-pub(super) fn copies_ui(
+pub(in crate::ui) fn copies_ui(
     ui: &mut Ui,
     ctx: &ViewContext<'_>,
     name: &str,
@@ -230,7 +230,7 @@ pub(super) fn copies_ui(
 
 /// The title of a card, and at its other end the menu that copies it. `between` draws what stands beside the menu, from
 /// right to left.
-pub(super) fn card_head_ui(
+pub(in crate::ui) fn card_head_ui(
     ui: &mut Ui,
     ctx: &ViewContext<'_>,
     title: &str,

@@ -21,7 +21,7 @@ const HEIGHT: f32 = 180.0;
 
 /// Statistics and histogram, made ready to draw when they change.
 #[derive(Default)]
-pub(super) struct ValuesView {
+pub(in crate::ui) struct ValuesView {
     shown: Option<Shown>,
 }
 
@@ -259,7 +259,7 @@ fn python_histogram(of: &Of<'_>, histogram: &Histogram) -> String {
 }
 
 /// Bins, scales and clipping: in words, which open the choices.
-fn controls_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
+pub(in crate::ui) fn controls_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let (bins, log, scale, clip) = options(&ctx.state.settings);
     let symlog = scale == ValueScale::Symlog;
     // Where room is scarce, what is usual goes without saying.

@@ -8,7 +8,7 @@ use super::parts::{Copies, Of, card_head_ui, remember_rect};
 use super::slice_picker::SlicePicker;
 use crate::analysis::element::Element;
 use crate::analysis::slice::Window;
-use crate::jobs::{CheckpointId, JobKey, Loadable, Look, LookKey, Looked};
+use crate::jobs::{Against, CheckpointId, JobKey, Loadable, Look, LookKey, Looked};
 use crate::model::TensorId;
 use crate::state::Command;
 use crate::text;
@@ -24,15 +24,26 @@ const SPAN: u64 = 400_000;
 
 /// The table, and the last values it had.
 #[derive(Default)]
-pub(super) struct ValuesTable {
+pub(in crate::ui) struct ValuesTable {
+    /// The tensor that it compares with: cells show both values.
+    against: Option<Against>,
     first_row: u64,
     first_column: u64,
     shown: Option<(LookKey, (u64, u64), Arc<Looked>)>,
 }
 
 impl ValuesTable {
+    /// Shows the values of another tensor below those of the one that is looked at.
+    pub(in crate::ui) fn of_both(against: Against) -> Self {
+        Self { against: Some(against), ..Self::default() }
+    }
+
+    fn cell_size(&self) -> Vec2 {
+        if self.against.is_some() { Vec2::new(CELL.x, CELL.y * 1.8) } else { CELL }
+    }
+
     /// Draws the card.
-    pub(super) fn ui(
+    pub(in crate::ui) fn ui(
         &mut self,
         ui: &mut Ui,
         ctx: &ViewContext<'_>,
@@ -43,16 +54,27 @@ impl ValuesTable {
         let card = ctx.theme.card().show(ui, |ui| {
             let (rows, columns) = picker.extent();
             let (mut first_row, mut first_column) = (self.first_row, self.first_column);
-            let window = self.window();
-            let text =
-                || window.map_or_else(String::new, |((row, column), window)| copied(window, row, column));
-            let python = || {
-                let part = window.map_or((0..rows, 0..columns), |((row, column), window)| {
-                    (row..row + window.rows as u64, column..column + window.columns as u64)
+            let windows = self.windows();
+            let text = || {
+                let texts = windows.iter().flat_map(|((row, column), windows)| {
+                    windows.iter().flatten().map(|window| copied(window, *row, *column))
                 });
-                format!("{}part = {}\n", of.numpy(), picker.python(&part.0, &part.1))
+                texts.collect::<Vec<_>>().join("\n")
             };
-            let copies = Copies { text: window.is_some().then_some(&text), python: Some(&python), svg: None };
+            let python = || {
+                let part = windows.and_then(|((row, column), [window, _])| {
+                    let window = window?;
+                    Some((row..row + window.rows as u64, column..column + window.columns as u64))
+                });
+                let (rows, columns) = part.unwrap_or((0..rows, 0..columns));
+                format!("{}part = {}\n", of.numpy(), picker.python(&rows, &columns))
+            };
+            let copies = Copies {
+                text: windows.is_some().then_some(&text),
+                // For two tensors there is no short way.
+                python: self.against.is_none().then_some(&python),
+                svg: None,
+            };
             card_head_ui(ui, ctx, "Values", (of.name, "values"), &copies, |ui| {
                 first_ui(ui, "column", &mut first_column, columns);
                 first_ui(ui, "row", &mut first_row, rows);
@@ -72,14 +94,13 @@ impl ValuesTable {
         remember_rect(ui, "values", card.response.rect);
     }
 
-    /// What was read last, and where it begins.
-    fn window(&self) -> Option<((u64, u64), &Window)> {
-        match &self.shown {
-            Some((_, at, looked)) => match &**looked {
-                Looked::Window(window) => Some((*at, window)),
-                _ => None,
-            },
-            None => None,
+    /// What was read last, of one tensor or of two, and where it begins.
+    fn windows(&self) -> Option<((u64, u64), [Option<&Window>; 2])> {
+        let (_, at, looked) = self.shown.as_ref()?;
+        match &**looked {
+            Looked::Window(window) => Some((*at, [Some(window), None])),
+            Looked::Windows(left, right) => Some((*at, [Some(left), Some(right)])),
+            _ => None,
         }
     }
 
@@ -93,9 +114,10 @@ impl ValuesTable {
     ) -> (u64, u64) {
         let theme = ctx.theme;
         let (down, across) = ((rows - self.first_row).min(SPAN), (columns - self.first_column).min(SPAN / 4));
-        let window = self.window();
+        let windows = self.windows();
+        let cell_size = self.cell_size();
         let index_width = index_width((rows - 1).max(10));
-        let size = Vec2::new(index_width + CELL.x * across as f32, CELL.y * (down + 1) as f32);
+        let size = Vec2::new(index_width + CELL.x * across as f32, CELL.y + cell_size.y * down as f32);
         let mut visible = (self.first_row, self.first_column);
         // Down to the end of the panel.
         let bottom = ui.ctx().content_rect().bottom() - theme::STATUS_HEIGHT - 44.0;
@@ -107,9 +129,9 @@ impl ValuesTable {
             .show_viewport(ui, |ui, viewport| {
                 ui.set_min_size(size);
                 let origin = ui.min_rect().min;
-                let top = (viewport.top() / CELL.y).floor().max(0.0) as u64;
+                let top = (viewport.top() / cell_size.y).floor().max(0.0) as u64;
                 let left = (viewport.left() / CELL.x).floor().max(0.0) as u64;
-                let bottom = ((viewport.bottom() / CELL.y).ceil() as u64).min(down);
+                let bottom = ((viewport.bottom() / cell_size.y).ceil() as u64).min(down);
                 let right = ((viewport.right() / CELL.x).ceil() as u64).min(across);
                 visible = (self.first_row + top, self.first_column + left);
                 // The heads stay in view while the values move under them.
@@ -119,26 +141,26 @@ impl ValuesTable {
                     origin + viewport.max.to_vec2(),
                 );
                 let at = |row: u64, column: u64| {
-                    origin + Vec2::new(index_width + CELL.x * column as f32, CELL.y * (row + 1) as f32)
+                    origin
+                        + Vec2::new(index_width + CELL.x * column as f32, CELL.y + cell_size.y * row as f32)
                 };
                 let clip = ui.clip_rect();
                 ui.set_clip_rect(clip.intersect(body));
                 for (row, column) in
                     (top..bottom).flat_map(|row| (left..right).map(move |column| (row, column)))
                 {
-                    let cell = Rect::from_min_size(at(row, column), CELL - Vec2::new(8.0, 0.0));
+                    let cell = Rect::from_min_size(at(row, column), cell_size - Vec2::new(8.0, 0.0));
                     let (row, column) = (self.first_row + row, self.first_column + column);
-                    let element = window.and_then(|((first_row, first_column), window)| {
-                        let row = row.checked_sub(first_row)? as usize;
-                        window.element(row, column.checked_sub(first_column)? as usize)
+                    let elements = windows.map(|((first_row, first_column), windows)| {
+                        windows.map(|window| {
+                            let row = row.checked_sub(first_row)? as usize;
+                            window?.element(row, column.checked_sub(first_column)? as usize)
+                        })
                     });
-                    let (shown, exact, color) = match element {
-                        Some(element) => (short(element), element.to_string(), theme.text),
-                        None => ("…".to_owned(), "…".to_owned(), theme.text_disabled),
-                    };
                     let response = ui.interact(cell, ui.scope_id().with((row, column)), Sense::CLICK);
+                    let exact =
+                        cell_ui(ui, theme, cell, elements.unwrap_or_default(), self.against.is_some());
                     response.widget_info(|| WidgetInfo::labeled(Role::Cell, true, &exact));
-                    clipped_text(ui, cell, Align2::RIGHT_CENTER, &shown, theme::mono_small(), color);
                     if response.clicked() {
                         ctx.commands.send(Command::Copy { what: "value", text: exact.clone() });
                     }
@@ -159,7 +181,7 @@ impl ValuesTable {
                     };
                 let strip =
                     Rect::from_min_max(Pos2::new(head.x, body.top()), Pos2::new(body.left(), body.bottom()));
-                let size = Vec2::new(index_width - 10.0, CELL.y);
+                let size = Vec2::new(index_width - 10.0, cell_size.y);
                 let first = self.first_row;
                 indices(
                     ui,
@@ -195,7 +217,11 @@ impl ValuesTable {
         let start = |first: u64, read: u64| first / (read / 2) * (read / 2);
         let (row, column) = (start(row, READ.0), start(column, READ.1));
         let plane = picker.plane(row..(row + READ.0).min(rows), column..(column + READ.1).min(columns));
-        let key = LookKey { checkpoint, tensor, look: Look::Window(plane) };
+        let look = match &self.against {
+            Some(against) => Look::Beside(against.clone(), Box::new(Look::Window(plane))),
+            None => Look::Window(plane),
+        };
+        let key = LookKey { checkpoint, tensor, look };
         match ctx.state.looks.get(&key) {
             Loadable::NotRequested => ctx.commands.send(Command::Look(key)),
             Loadable::Pending { since, .. } => {
@@ -214,6 +240,34 @@ impl ValuesTable {
                     ui.ctx().request_repaint();
                 }
             }
+        }
+    }
+}
+
+/// One value, or the left one over the right one, in their colours where they differ. Returns what the cell says exactly.
+fn cell_ui(ui: &Ui, theme: &theme::Theme, cell: Rect, elements: [Option<Element>; 2], both: bool) -> String {
+    let write = |place: Rect, text: &str, color| {
+        clipped_text(ui, place, Align2::RIGHT_CENTER, text, theme::mono_small(), color);
+    };
+    match elements {
+        [Some(left), Some(right)] if both => {
+            let (exact_left, exact_right) = (left.to_string(), right.to_string());
+            if exact_left == exact_right {
+                write(cell, &short(left), theme.text_second);
+                return exact_left;
+            }
+            let (top, bottom) = cell.shrink2(Vec2::new(0.0, 2.0)).split_top_bottom_at_fraction(0.5);
+            write(top, &short(left), theme.accent);
+            write(bottom, &short(right), theme.partner);
+            format!("{exact_left} → {exact_right}")
+        }
+        [Some(element), _] => {
+            write(cell, &short(element), theme.text);
+            element.to_string()
+        }
+        _ => {
+            write(cell, "…", theme.text_disabled);
+            "…".to_owned()
         }
     }
 }
