@@ -20,6 +20,7 @@ mod moments;
 pub mod norms;
 pub mod pairing;
 mod power_law;
+pub mod safety;
 pub mod scan;
 pub mod slice;
 pub mod spectrum;

@@ -80,7 +80,7 @@ pub enum Command {
     Diff(diff::Options),
     /// Print whether a checkpoint would load into a model; exit status 1 when not
     Compat(compat::Options),
-    /// Check the values of a checkpoint: NaN, infinities, dead rows, and what else looks wrong
+    /// Print what a file would run when it is loaded, and what is wrong with its values
     Scan(scan::Options),
 }
 
