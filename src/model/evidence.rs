@@ -70,7 +70,7 @@ pub struct Observation {
     pub offset: Option<u64>,
     /// A sentence with the particulars, without a full stop.
     pub detail: String,
-    /// Names in the code that it is about, where there is code; by them it is judged.
+    /// What it is about by name: names in code, by which the code is judged; datasets and files elsewhere.
     pub names: Vec<String>,
 }
 

@@ -279,6 +279,9 @@ fn reason(verdict: Verdict, findings: &[Finding], imports: &[JudgedImport], evid
             match names.as_slice() {
                 [] => format!("It holds something that cannot be judged: {}{}.", worst.message, place(worst)),
                 [name] => format!("Loading it imports {name}, of which nothing is known."),
+                [name, _] => {
+                    format!("Loading it imports {name} and one more name of which nothing is known.")
+                }
                 [name, more @ ..] => {
                     format!(
                         "Loading it imports {name} and {} more names of which nothing is known.",

@@ -616,6 +616,7 @@ fn is_dtype(name: &str) -> bool {
         || matches!(stem, "int" | "uint" | "float" | "complex" | "qint" | "quint" | "bits")
         || name.starts_with("quint")
         || name.starts_with("bits")
+        || name == "bcomplex32"
 }
 
 /// Plain values and containers.

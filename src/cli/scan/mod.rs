@@ -15,8 +15,8 @@ use super::{Exit, Failure};
 use crate::analysis::health::{self, Health};
 use crate::analysis::safety::{self, Safety, Verdict};
 use crate::analysis::scan::{self, TensorStatistics};
-use crate::formats::{self, OpenError};
-use crate::model::{Checkpoint, Evidence, Oddity, Progress, Severity, TensorId};
+use crate::formats;
+use crate::model::{Checkpoint, Progress, Severity, TensorId};
 
 /// Arguments of `scan`.
 #[derive(Debug, clap::Args)]
@@ -76,7 +76,9 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failu
     let file_bytes = std::fs::metadata(&options.path).map_or(0, |metadata| metadata.len());
     let examined = formats::examine(&options.path, reads_values(file_bytes), &progress);
     let opened = formats::open(&options.path, &progress);
-    let (evidence, checkpoint) = combine(examined, opened)?;
+    let evidence = formats::with_opened(examined, &opened);
+    let evidence = evidence.map_err(|error| Failure::Message(error.to_string()))?;
+    let checkpoint = opened.ok();
     let health = checkpoint
         .as_ref()
         .filter(|checkpoint| reads_values(checkpoint.totals().tensor_bytes))
@@ -100,41 +102,6 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failu
     }
     let is_met = options.fail_on.is_some_and(|level| report.reaches(level));
     Ok(if is_met { Exit::Differs } else { Exit::Done })
-}
-
-/// What was found, with what opening the file as a checkpoint adds. Fails where neither knows what it is.
-fn combine(
-    examined: Result<Evidence, OpenError>,
-    opened: Result<Checkpoint, OpenError>,
-) -> Result<(Evidence, Option<Checkpoint>), Failure> {
-    let mut evidence = match examined {
-        Ok(evidence) => evidence,
-        Err(OpenError::Unrecognised { .. }) if !matches!(opened, Err(OpenError::Unrecognised { .. })) => {
-            Evidence::default()
-        }
-        Err(error) => return Err(Failure::Message(error.to_string())),
-    };
-    let checkpoint = match opened {
-        Ok(checkpoint) => checkpoint,
-        Err(OpenError::Failed { format, source, .. }) => {
-            evidence.observe(Oddity::Unreadable, "", None, format!("it does not open as {format}: {source}"));
-            return Ok((evidence, None));
-        }
-        Err(_) => return Ok((evidence, None)),
-    };
-    if evidence.kind.is_empty() {
-        checkpoint.format().clone_into(&mut evidence.kind);
-    }
-    for problem in checkpoint.problems().iter().filter(|problem| problem.severity == Severity::Error) {
-        if !evidence.observations.iter().any(|known| known.detail == problem.message) {
-            let message = match problem.tensor {
-                Some(id) => format!("{}: {}", checkpoint.tensor(id).name, problem.message),
-                None => problem.message.clone(),
-            };
-            evidence.observe(Oddity::Unreadable, "", problem.offset, message);
-        }
-    }
-    Ok((evidence, Some(checkpoint)))
 }
 
 fn health_of(checkpoint: &Checkpoint) -> Health {

@@ -143,7 +143,7 @@ impl Examiner<'_> {
         let listed =
             if names.is_empty() { String::new() } else { format!(", which names {}", names.join(", ")) };
         let detail = format!("layer {layer:?} carries {} bytes of compiled Python code{listed}", code.len());
-        self.observe_names(Oddity::MarshalledCode, place, detail, names);
+        self.observe_about(Oddity::MarshalledCode, place, detail, names);
     }
 }
 

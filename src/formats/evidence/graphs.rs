@@ -156,7 +156,7 @@ impl Examiner<'_> {
                     let path = fields().find(|field| field.number == 2).map(|field| field.text());
                     if let Some(path) = path.filter(|path| is_location && escapes(path)) {
                         let text = format!("values are in {path:?}, outside of the model's folder");
-                        self.evidence.observe(Oddity::OutsidePath, place, Some(offset), text);
+                        self.observe_about(Oddity::OutsidePath, place, text, vec![path]);
                     }
                 }
             }

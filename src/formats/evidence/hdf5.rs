@@ -41,7 +41,8 @@ impl Examiner<'_> {
                 Some(Outside::External) => (Oddity::ExternalStorage, "has its values in another file"),
                 None => continue,
             };
-            self.evidence.observe(kind, place, None, format!("{} {what}", dataset.path));
+            let detail = format!("{} {what}", dataset.path);
+            self.observe_about(kind, place, detail, vec![dataset.path.clone()]);
         }
         for problem in
             tree.problems.iter().filter(|problem| problem.severity == crate::model::Severity::Error)

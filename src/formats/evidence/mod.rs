@@ -28,7 +28,7 @@ use super::containers::{hdf5 as hdf5_container, npy, tar, zip_records};
 use super::pytorch::joblib_follows;
 use super::tensorflow::{graph_def, saved_model, text_form};
 use super::{OpenError, Probe, recognise};
-use crate::model::{Evidence, Oddity, Progress, ReadError};
+use crate::model::{Checkpoint, Evidence, Oddity, Progress, ReadError, Severity};
 use crate::raw::ByteSource;
 
 /// How deep archives and pickles inside one another are followed.
@@ -57,6 +57,51 @@ pub fn examine(path: &Path, checksums: bool, progress: &Progress) -> Result<Evid
         }
         Ok(()) => Ok(examiner.evidence),
     }
+}
+
+/// What was found, with what opening the path as a checkpoint adds: what cannot be read is damage.
+///
+/// Fails where neither knows what it is.
+pub fn with_opened(
+    examined: Result<Evidence, OpenError>,
+    opened: &Result<Checkpoint, OpenError>,
+) -> Result<Evidence, OpenError> {
+    let mut evidence = match examined {
+        Ok(evidence) => evidence,
+        Err(OpenError::Unrecognised { .. }) if !matches!(opened, Err(OpenError::Unrecognised { .. })) => {
+            Evidence::default()
+        }
+        Err(error) => return Err(error),
+    };
+    let checkpoint = match opened {
+        Ok(checkpoint) => checkpoint,
+        Err(OpenError::Failed { format, source, .. }) => {
+            evidence.observe(Oddity::Unreadable, "", None, format!("it does not open as {format}: {source}"));
+            return Ok(evidence);
+        }
+        Err(_) => return Ok(evidence),
+    };
+    if evidence.kind.is_empty() {
+        checkpoint.format().clone_into(&mut evidence.kind);
+    }
+    for problem in checkpoint.problems().iter().filter(|problem| problem.severity == Severity::Error) {
+        let named = problem.tensor.map(|id| checkpoint.tensor(id));
+        // Values that are elsewhere on purpose are no damage, and nothing is told twice.
+        let is_told = evidence.observations.iter().any(|known| {
+            known.detail == problem.message
+                || known.names.iter().any(|name| {
+                    problem.message.contains(name) || named.is_some_and(|tensor| tensor.stored_name() == name)
+                })
+        });
+        if !is_told {
+            let message = match named {
+                Some(tensor) => format!("{:?}: {}", tensor.name, problem.message),
+                None => problem.message.clone(),
+            };
+            evidence.observe(Oddity::Unreadable, "", problem.offset, message);
+        }
+    }
+    Ok(evidence)
 }
 
 /// What a source is a part of, which decides what an ordinary part looks like.
@@ -136,7 +181,7 @@ impl<'a> Examiner<'a> {
         if pickles::begins_like_one(head) || part == Part::Pickle {
             let is_any = self.pickles(source, place, part)?;
             if is_any {
-                self.appended_zip(source, place)?;
+                self.appended(source, place)?;
                 return Ok(Some("a pickle"));
             }
         }
@@ -167,6 +212,7 @@ impl<'a> Examiner<'a> {
             return Ok(Some(kind));
         }
         if let Some(kind) = self.json(source, head, place)?.or(self.native(head, place)) {
+            self.appended(source, place)?;
             return Ok(Some(kind));
         }
         if let Some(root) = text_form::looks_like(head) {
@@ -191,7 +237,7 @@ impl<'a> Examiner<'a> {
         }
         // The text protocols have no mark of their own: such a stream is one if it can be read as one.
         if pickles::may_begin_one(head) && self.pickles(source, place, part)? {
-            self.appended_zip(source, place)?;
+            self.appended(source, place)?;
             return Ok(Some("a pickle"));
         }
         if zip_records::find_end(source).is_some() {
@@ -201,10 +247,14 @@ impl<'a> Examiner<'a> {
         Ok(None)
     }
 
-    /// An archive at the end of a file that begins otherwise: readers of archives search for their end.
-    fn appended_zip(&mut self, source: &ByteSource, place: &str) -> Result<(), ReadError> {
+    /// A file of another kind in a file that begins otherwise: readers of archives search for their end, and HDF5 can
+    /// stand behind anything.
+    fn appended(&mut self, source: &ByteSource, place: &str) -> Result<(), ReadError> {
         if zip_records::find_end(source).is_some() {
             self.zip(source, place)?;
+        }
+        if hdf5_container::has_signature(source, &[]) {
+            self.hdf5(source, &[], place)?;
         }
         Ok(())
     }

@@ -68,12 +68,12 @@ impl Examiner<'_> {
             ESCAPES.iter().filter(|name| text.contains(**name)).map(|&name| name.to_owned()).collect();
         if !names.is_empty() {
             let detail = format!("{key} is a template that names {}", names.join(", "));
-            self.observe_names(Oddity::TemplateCode, place, detail, names);
+            self.observe_about(Oddity::TemplateCode, place, detail, names);
         }
     }
 
     /// An observation with the names that it is about.
-    pub(super) fn observe_names(&mut self, kind: Oddity, place: &str, detail: String, names: Vec<String>) {
+    pub(super) fn observe_about(&mut self, kind: Oddity, place: &str, detail: String, names: Vec<String>) {
         let before = self.evidence.observations.len();
         self.evidence.observe(kind, place, None, detail);
         if let Some(Observation { names: kept, .. }) = self.evidence.observations.get_mut(before) {
