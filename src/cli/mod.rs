@@ -83,7 +83,7 @@ pub enum Command {
     Compat(compat::Options),
     /// Write chosen tensors as safetensors, PyTorch, NumPy, HDF5 or CSV
     Export(export::Options),
-    /// Check the values of a checkpoint: NaN, infinities, dead rows, and what else looks wrong
+    /// Print what a file would run when it is loaded, and what is wrong with its values
     Scan(scan::Options),
 }
 

@@ -14,6 +14,7 @@ mod parity;
 mod pytorch_sets;
 mod robustness;
 mod safetensors_oracle;
+mod safety;
 mod statistics;
 mod support;
 mod tensorflow;
