@@ -96,7 +96,7 @@ impl Default for CompareTable {
             open: HashSet::new(),
             touched: false,
             closed_while_filtering: HashSet::new(),
-            as_list: false,
+            as_list: true,
             chips: Vec::new(),
             filter_text: String::new(),
             filter_error: None,

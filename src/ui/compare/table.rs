@@ -6,7 +6,7 @@ use egui::{
 };
 
 use super::columns::{Columns, Kind, RELATIVE_NUMBER, label};
-use super::{relative_text, select, table_change};
+use super::{relative_text, select, table_change, three_digits};
 use crate::analysis::diff::{DiffRow, PairDiff, PairStatus};
 use crate::jobs::{CheckpointId, ComparisonKey};
 use crate::model::{NodeId, TensorId};
@@ -331,7 +331,7 @@ impl Line<'_> {
                     if values.nan_appeared > 0 {
                         clipped_text(ui, cell, Align2::RIGHT_CENTER, "NaN", theme::body(), theme.error);
                     } else {
-                        number(&text::number(values.max_abs));
+                        number(&three_digits(values.max_abs));
                     }
                 }
                 (Kind::Measure(CompareColumn::Cosine), Some(values)) => {
@@ -373,8 +373,11 @@ impl Line<'_> {
                 Kind::Measure(CompareColumn::Changed) if sums.changed > 0 => {
                     number(&share_text(sums.changed, sums.elements));
                 }
+                Kind::Measure(CompareColumn::MaxAbs) if sums.nan > 0 => {
+                    clipped_text(ui, cell, Align2::RIGHT_CENTER, "NaN", theme::body(), theme.error);
+                }
                 Kind::Measure(CompareColumn::MaxAbs) if sums.changed > 0 => {
-                    number(&text::number(sums.max_abs));
+                    number(&three_digits(sums.max_abs));
                 }
                 _ => {}
             }

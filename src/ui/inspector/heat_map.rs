@@ -109,7 +109,11 @@ impl HeatMapView {
     ) {
         let card = ctx.theme.card().show(ui, |ui| {
             ui.horizontal(|ui| {
-                title_ui(ui, ctx, if self.against.is_some() { "Right − left" } else { "Heat map" });
+                title_ui(
+                    ui,
+                    ctx,
+                    if self.against.is_some() { "Difference, right − left" } else { "Heat map" },
+                );
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                     ui.spacing_mut().item_spacing.x = 4.0;
                     picture_menu_ui(ui, ctx, name, "heat map", |_| {});
