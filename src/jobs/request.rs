@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::export::{ExportPlan, ExportRequest, Exported};
 use super::look::{LookKey, Looked};
 use crate::analysis::scan::TensorStatistics;
 use crate::analysis::{Statistics, ValueTable};
@@ -41,6 +42,10 @@ pub enum JobKey {
     Scan(CheckpointId),
     /// A closer look at a tensor.
     Look(LookKey),
+    /// What an export would write.
+    PlanExport(CheckpointId),
+    /// An export.
+    Export(CheckpointId),
 }
 
 impl JobKey {
@@ -57,7 +62,7 @@ impl JobKey {
     /// The opening it works for.
     pub fn checkpoint(&self) -> CheckpointId {
         match self {
-            Self::Open(id) | Self::Scan(id) => *id,
+            Self::Open(id) | Self::Scan(id) | Self::PlanExport(id) | Self::Export(id) => *id,
             Self::Statistics(key) => key.checkpoint,
             Self::Look(key) => key.checkpoint,
         }
@@ -134,6 +139,24 @@ pub enum JobRequest {
         /// Read from here.
         checkpoint: Arc<Checkpoint>,
     },
+    /// Finds out what an export would write.
+    PlanExport {
+        /// Of which opening.
+        id: CheckpointId,
+        /// Its catalogue.
+        checkpoint: Arc<Checkpoint>,
+        /// What is asked for.
+        request: Box<ExportRequest>,
+    },
+    /// Writes tensors to other files.
+    Export {
+        /// Of which opening.
+        id: CheckpointId,
+        /// Read from here.
+        checkpoint: Arc<Checkpoint>,
+        /// What to write.
+        plan: Arc<ExportPlan>,
+    },
 }
 
 impl JobRequest {
@@ -149,6 +172,8 @@ impl JobRequest {
             Self::Statistics { key, .. } => JobKey::Statistics(*key),
             Self::Scan { id, .. } => JobKey::Scan(*id),
             Self::Look { key, .. } => JobKey::Look(key.clone()),
+            Self::PlanExport { id, .. } => JobKey::PlanExport(*id),
+            Self::Export { id, .. } => JobKey::Export(*id),
         }
     }
 
@@ -162,6 +187,8 @@ impl JobRequest {
                 format!("{} of {}", key.look.label(), checkpoint.tensor(key.tensor).name)
             }
             Self::Statistics { label, .. } => format!("Statistics of {label}"),
+            Self::PlanExport { .. } => "Preparing the export".to_owned(),
+            Self::Export { plan, .. } => format!("Exporting {}", file_name(&plan.request.target)),
         }
     }
 }
@@ -201,6 +228,10 @@ pub enum JobOutput {
     Scanned(Vec<ScannedTensor>),
     /// A closer look at a tensor.
     Looked(Arc<Looked>),
+    /// What an export would write.
+    Planned(Arc<ExportPlan>),
+    /// What was exported.
+    Exported(Arc<Exported>),
 }
 
 /// One tensor of a scan: its statistics, or why there are none.
