@@ -2,6 +2,7 @@
 
 mod analyses;
 mod exporting;
+mod compare;
 mod opening;
 
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use super::command::{Command, Page};
 use super::tree::{self, TreeChange};
 use super::{AppState, Dialogs, PathDialog};
-use crate::jobs::{CheckpointId, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest};
+use crate::jobs::{CheckpointId, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest, ReportFormat};
 use crate::model::Severity;
 
 pub use analyses::statistics_key;
@@ -48,6 +49,13 @@ pub enum Effect {
     },
     /// Ask where to save a table of statistics, and save it.
     SaveStatistics(CheckpointId),
+    /// Ask where to save a report of the comparison.
+    PickReport {
+        /// Name to suggest.
+        name: String,
+        /// The kind of file.
+        format: ReportFormat,
+    },
     /// Take a picture of a part of the window.
     Capture {
         /// Name to suggest.
@@ -85,6 +93,7 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
         }
         Command::ClosePathDialog => {
             state.path_dialog = None;
+            state.compare.awaiting = None;
             Vec::new()
         }
         Command::Close(id) => close(state, id),
@@ -99,10 +108,12 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             state.session.show(id);
             wanted_statistics(state, false)
         }
+        Command::ShowPage(Page::Compare) => compare::show(state),
         Command::ShowPage(page) => {
             state.page = page;
             Vec::new()
         }
+        Command::Compare(change) => compare::change(state, change),
         Command::Tree(id, change) => change_tree(state, id, change),
         Command::TreeCurrent(change) => state
             .session
@@ -128,7 +139,9 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             name.map_or_else(Vec::new, |text| apply(Command::Copy { what: "name", text }, state))
         }
         Command::FocusFilter => {
-            state.page = Page::Explore;
+            if state.page != Page::Compare {
+                state.page = Page::Explore;
+            }
             vec![Effect::FocusFilter]
         }
         Command::Mark(id, change) => exporting::mark(state, id, &change),
@@ -246,7 +259,7 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
 
 fn ask_for_path(state: &mut AppState, folder: bool) -> Vec<Effect> {
     if state.dialogs == Dialogs::Missing {
-        state.path_dialog = Some(PathDialog { folder, text: String::new() });
+        state.path_dialog = Some(PathDialog { folder, ..PathDialog::default() });
         return Vec::new();
     }
     vec![Effect::PickNative { folder }]
@@ -277,6 +290,18 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
             }
             Vec::new()
         }
+        (JobKey::Compare(key), outcome) => {
+            compare::reported(state, key, outcome);
+            Vec::new()
+        }
+        (JobKey::Compatibility(checkpoint, model), outcome) => {
+            compare::fitted(state, (checkpoint, model), outcome);
+            Vec::new()
+        }
+        (JobKey::SaveReport(_), outcome) => {
+            compare::saved(state, outcome);
+            Vec::new()
+        }
         (JobKey::Scan(id), outcome) => {
             scan_reported(state, id, outcome);
             Vec::new()
@@ -301,6 +326,7 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
                 entry.checkpoint.cancel();
                 if entry.checkpoint.value().is_none() {
                     state.session.remove(id);
+                    state.compare.forget(id);
                 }
             }
             Vec::new()
