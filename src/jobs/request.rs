@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::export::{ExportPlan, ExportRequest, Exported};
 use super::compare::{CompareOptions, Compared, ComparisonKey, Paired};
 use super::look::{LookKey, Looked};
 use crate::analysis::compatibility::Compatibility;
@@ -45,6 +46,10 @@ pub enum JobKey {
     Scan(CheckpointId),
     /// A closer look at a tensor.
     Look(LookKey),
+    /// What an export would write.
+    PlanExport(CheckpointId),
+    /// An export.
+    Export(CheckpointId),
     /// Comparing two checkpoints.
     Compare(ComparisonKey),
     /// Whether the first would load into the second.
@@ -69,7 +74,11 @@ impl JobKey {
     /// The opening it works for.
     pub fn checkpoint(&self) -> CheckpointId {
         match self {
-            Self::Open(id) | Self::Scan(id) | Self::Compatibility(id, _) => *id,
+            Self::Open(id)
+            | Self::Scan(id)
+            | Self::Compatibility(id, _)
+            | Self::PlanExport(id)
+            | Self::Export(id) => *id,
             Self::Statistics(key) => key.checkpoint,
             Self::Look(key) => key.checkpoint,
             Self::Compare(key) | Self::SaveReport(key) => key.left,
@@ -82,7 +91,11 @@ impl JobKey {
             Self::Look(key) => key.look.against().map(|against| against.checkpoint),
             Self::Compare(key) | Self::SaveReport(key) => Some(key.right),
             Self::Compatibility(_, model) => Some(*model),
-            Self::Open(_) | Self::Scan(_) | Self::Statistics(_) => None,
+            Self::Open(_)
+            | Self::Scan(_)
+            | Self::Statistics(_)
+            | Self::PlanExport(_)
+            | Self::Export(_) => None,
         }
     }
 }
@@ -194,6 +207,24 @@ pub enum JobRequest {
         /// Where.
         path: PathBuf,
     },
+    /// Finds out what an export would write.
+    PlanExport {
+        /// Of which opening.
+        id: CheckpointId,
+        /// Its catalogue.
+        checkpoint: Arc<Checkpoint>,
+        /// What is asked for.
+        request: Box<ExportRequest>,
+    },
+    /// Writes tensors to other files.
+    Export {
+        /// Of which opening.
+        id: CheckpointId,
+        /// Read from here.
+        checkpoint: Arc<Checkpoint>,
+        /// What to write.
+        plan: Arc<ExportPlan>,
+    },
 }
 
 impl JobRequest {
@@ -209,6 +240,8 @@ impl JobRequest {
             Self::Statistics { key, .. } => JobKey::Statistics(*key),
             Self::Scan { id, .. } => JobKey::Scan(*id),
             Self::Look { key, .. } => JobKey::Look(key.clone()),
+            Self::PlanExport { id, .. } => JobKey::PlanExport(*id),
+            Self::Export { id, .. } => JobKey::Export(*id),
             Self::Compare { key, .. } => JobKey::Compare(*key),
             Self::Compatibility { ids, .. } => JobKey::Compatibility(ids.0, ids.1),
             Self::SaveReport { key, .. } => JobKey::SaveReport(*key),
@@ -232,6 +265,8 @@ impl JobRequest {
             }
             Self::SaveReport { path, .. } => format!("Saving {}", file_name(path)),
             Self::Statistics { label, .. } => format!("Statistics of {label}"),
+            Self::PlanExport { .. } => "Preparing the export".to_owned(),
+            Self::Export { plan, .. } => format!("Exporting {}", file_name(&plan.request.target)),
         }
     }
 }
@@ -271,6 +306,10 @@ pub enum JobOutput {
     Scanned(Vec<ScannedTensor>),
     /// A closer look at a tensor.
     Looked(Arc<Looked>),
+    /// What an export would write.
+    Planned(Arc<ExportPlan>),
+    /// What was exported.
+    Exported(Arc<Exported>),
     /// Which tensors will be compared.
     Paired(Arc<Paired>),
     /// Some pairs of a comparison, by their index.

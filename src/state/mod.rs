@@ -5,11 +5,13 @@
 pub mod apply;
 pub mod chart;
 pub mod command;
+pub mod export;
 pub mod compare;
 pub mod looks;
 pub mod metadata;
 pub mod notices;
 pub mod scan;
+pub mod selection;
 pub mod session;
 pub mod settings;
 pub mod snippet;
@@ -19,10 +21,12 @@ pub mod treemap;
 
 pub use apply::{Effect, apply, statistics_key};
 pub use command::{Command, Page, Shortcut};
+pub use export::{ExportDialog, ExportForm, Scope};
 pub use compare::{CompareChange, CompareState};
 pub use looks::LookStore;
 pub use notices::{Notice, Notices};
 pub use scan::{Scan, ScanStatus, Statistic, ValueFacet};
+pub use selection::{MarkChange, MarkTotals, Marked, Marks};
 pub use session::{OpenCheckpoint, Session};
 pub use settings::{Clip, Recent, Settings, ThemeChoice, ValueScale};
 pub use statistics::StatisticsStore;
@@ -82,6 +86,8 @@ pub struct AppState {
     pub dialogs: Dialogs,
     /// The stand-in dialog, when it is open.
     pub path_dialog: Option<PathDialog>,
+    /// The export dialog, or the export that it started.
+    pub export: Option<ExportDialog>,
     /// Whether the window that says what the program is is open.
     pub about_open: bool,
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::scan::Scan;
+use super::selection::Marks;
 use super::tree::TreeState;
 use crate::jobs::{CheckpointId, FileIdentity, Loadable};
 use crate::model::Checkpoint;
@@ -21,6 +22,8 @@ pub struct OpenCheckpoint {
     pub checkpoint: Loadable<Arc<Checkpoint>>,
     /// Rows and selection of its tree.
     pub tree: TreeState,
+    /// What is selected for export.
+    pub marks: Marks,
     /// Statistics of all tensors, as far as they are known.
     pub scan: Arc<Scan>,
     /// What the file is recognised by when it is opened again.
@@ -61,6 +64,7 @@ impl Session {
             name,
             checkpoint,
             tree: TreeState::default(),
+            marks: Marks::default(),
             scan: Arc::default(),
             identity: None,
             series: Vec::new(),

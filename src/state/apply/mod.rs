@@ -1,8 +1,11 @@
 //! The only code that changes state. Does no I/O: what must happen outside is returned as [`Effect`]s.
 
 mod analyses;
+mod exporting;
 mod compare;
 mod opening;
+
+use std::path::PathBuf;
 
 use super::command::{Command, Page};
 use super::tree::{self, TreeChange};
@@ -37,6 +40,15 @@ pub enum Effect {
         /// The bytes of an SVG file.
         picture: String,
     },
+    /// Ask where to save an export.
+    PickTarget {
+        /// Name to suggest.
+        path: PathBuf,
+        /// Whether a folder is wanted.
+        folder: bool,
+    },
+    /// Ask where to save a table of statistics, and save it.
+    SaveStatistics(CheckpointId),
     /// Ask where to save a report of the comparison.
     PickReport {
         /// Name to suggest.
@@ -131,6 +143,34 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
                 state.page = Page::Explore;
             }
             vec![Effect::FocusFilter]
+        }
+        Command::Mark(id, change) => exporting::mark(state, id, &change),
+        Command::MarkCurrent(change) => state
+            .session
+            .current()
+            .map(|entry| entry.id)
+            .map_or_else(Vec::new, |id| exporting::mark(state, id, &change)),
+        Command::CopySelectedNames => exporting::selected_names(state)
+            .map_or_else(Vec::new, |text| apply(Command::Copy { what: "names", text }, state)),
+        Command::ShowExport => state
+            .session
+            .current()
+            .map(|entry| entry.id)
+            .map_or_else(Vec::new, |id| exporting::show(state, id, &[])),
+        Command::ExportRenamed(id, rules) => exporting::show(state, id, &rules),
+        Command::EditExport(form) => exporting::edit(state, *form),
+        Command::BrowseExport => state.export.as_ref().map_or_else(Vec::new, |dialog| {
+            let path = PathBuf::from(&dialog.form.target);
+            vec![Effect::PickTarget { path, folder: dialog.form.format.extension().is_empty() }]
+        }),
+        Command::ExportTo(path) => exporting::save_to(state, path),
+        Command::StartExport => exporting::start(state),
+        Command::CloseExport => {
+            state.export = None;
+            Vec::new()
+        }
+        Command::SaveStatistics => {
+            state.session.current().map_or_else(Vec::new, |entry| vec![Effect::SaveStatistics(entry.id)])
         }
         Command::SetTheme(theme) => {
             state.settings.theme = theme;
@@ -264,6 +304,14 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
         }
         (JobKey::Scan(id), outcome) => {
             scan_reported(state, id, outcome);
+            Vec::new()
+        }
+        (JobKey::PlanExport(id), outcome) => {
+            exporting::planned(state, id, outcome);
+            Vec::new()
+        }
+        (JobKey::Export(id), outcome) => {
+            exporting::ended(state, id, outcome);
             Vec::new()
         }
         (JobKey::Open(id), JobOutcome::Failed(error)) => {

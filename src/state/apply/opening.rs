@@ -8,6 +8,7 @@ use super::analyses::{begin_scan, wanted_statistics};
 use super::compare;
 use crate::jobs::{CheckpointId, EXAMPLES, JobRequest, Loadable, Surroundings};
 use crate::model::Checkpoint;
+use crate::state::selection::Marks;
 use crate::state::tree::TreeState;
 use crate::state::{AppState, about};
 
@@ -79,6 +80,7 @@ pub(super) fn opened(
     around: Surroundings,
 ) -> Vec<Effect> {
     let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
+    entry.marks = Marks::default();
     entry.tree = match entry.checkpoint.value() {
         Some(before) => entry.tree.carry_over(before, checkpoint),
         None => TreeState::new(checkpoint),

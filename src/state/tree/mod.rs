@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::scan::{Scan, Statistic};
-use crate::model::{Checkpoint, LayerTree, NodeId, filter::NameFilter};
+use crate::model::{Checkpoint, LayerTree, NodeId, TensorId, filter::NameFilter};
 
 pub use facets::{Facets, Kinds};
 pub use item::{Item, bytes, elements, full_name, name, parameters};
@@ -187,6 +187,12 @@ impl TreeState {
     /// The kinds of tensors there are.
     pub fn kinds(&self) -> &Kinds {
         &self.kinds
+    }
+
+    /// Whether a tensor passes the filter and the facets.
+    pub fn passes(&self, checkpoint: &Checkpoint, scan: &Scan, id: TensorId) -> bool {
+        let named = self.filter.as_ref().is_none_or(|filter| filter.matches(&checkpoint.tensor(id).name));
+        named && self.facets.matches(checkpoint, scan, id)
     }
 
     /// How often the rows were made anew: work that must follow changes, not frames.

@@ -73,9 +73,8 @@ impl TreeState {
             groups: vec![false; tree.len()],
             count: 0,
         };
-        for (id, tensor) in checkpoint.tensors() {
-            let named = self.filter.as_ref().is_none_or(|filter| filter.matches(&tensor.name));
-            if !named || !self.facets.matches(checkpoint, scan, id) {
+        for (id, _) in checkpoint.tensors() {
+            if !self.passes(checkpoint, scan, id) {
                 continue;
             }
             passing.tensors[id.index()] = true;
