@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::export::{ExportPlan, ExportRequest, Exported};
 use super::compare::{CompareOptions, Compared, ComparisonKey, Paired};
+use super::export::{ExportPlan, ExportRequest, Exported};
 use super::look::{LookKey, Looked};
+use super::prepare::{Preparation, Prepared, Purpose};
 use crate::analysis::compatibility::Compatibility;
 use crate::analysis::diff::PairDiff;
 use crate::analysis::scan::TensorStatistics;
@@ -50,6 +51,8 @@ pub enum JobKey {
     PlanExport(CheckpointId),
     /// An export.
     Export(CheckpointId),
+    /// Putting together what was read before.
+    Prepare(CheckpointId, Purpose),
     /// Comparing two checkpoints.
     Compare(ComparisonKey),
     /// Whether the first would load into the second.
@@ -78,7 +81,8 @@ impl JobKey {
             | Self::Scan(id)
             | Self::Compatibility(id, _)
             | Self::PlanExport(id)
-            | Self::Export(id) => *id,
+            | Self::Export(id)
+            | Self::Prepare(id, _) => *id,
             Self::Statistics(key) => key.checkpoint,
             Self::Look(key) => key.checkpoint,
             Self::Compare(key) | Self::SaveReport(key) => key.left,
@@ -95,7 +99,8 @@ impl JobKey {
             | Self::Scan(_)
             | Self::Statistics(_)
             | Self::PlanExport(_)
-            | Self::Export(_) => None,
+            | Self::Export(_)
+            | Self::Prepare(..) => None,
         }
     }
 }
@@ -225,12 +230,26 @@ pub enum JobRequest {
         /// What to write.
         plan: Arc<ExportPlan>,
     },
+    /// Something to put together from what was read before.
+    Prepare {
+        /// Of which opening.
+        id: CheckpointId,
+        /// What it is.
+        purpose: Purpose,
+        /// How it is made.
+        work: Preparation,
+    },
 }
 
 impl JobRequest {
     /// Whether nobody waits for it, so that it must leave room for other jobs.
     pub fn is_background(&self) -> bool {
         matches!(self, Self::Scan { .. })
+    }
+
+    /// Whether it takes a moment only and reads nothing, so that it need not wait for jobs that read.
+    pub fn is_quick(&self) -> bool {
+        matches!(self, Self::Prepare { .. })
     }
 
     /// What it works for.
@@ -242,6 +261,7 @@ impl JobRequest {
             Self::Look { key, .. } => JobKey::Look(key.clone()),
             Self::PlanExport { id, .. } => JobKey::PlanExport(*id),
             Self::Export { id, .. } => JobKey::Export(*id),
+            Self::Prepare { id, purpose, .. } => JobKey::Prepare(*id, *purpose),
             Self::Compare { key, .. } => JobKey::Compare(*key),
             Self::Compatibility { ids, .. } => JobKey::Compatibility(ids.0, ids.1),
             Self::SaveReport { key, .. } => JobKey::SaveReport(*key),
@@ -267,6 +287,7 @@ impl JobRequest {
             Self::Statistics { label, .. } => format!("Statistics of {label}"),
             Self::PlanExport { .. } => "Preparing the export".to_owned(),
             Self::Export { plan, .. } => format!("Exporting {}", file_name(&plan.request.target)),
+            Self::Prepare { purpose, .. } => purpose.label().to_owned(),
         }
     }
 }
@@ -310,6 +331,8 @@ pub enum JobOutput {
     Planned(Arc<ExportPlan>),
     /// What was exported.
     Exported(Arc<Exported>),
+    /// What was put together.
+    Prepared(Prepared),
     /// Which tensors will be compared.
     Paired(Arc<Paired>),
     /// Some pairs of a comparison, by their index.

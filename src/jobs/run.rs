@@ -42,6 +42,9 @@ pub fn run(request: &JobRequest, progress: &Progress, report: &(dyn Fn(JobOutput
         JobRequest::Export { checkpoint, plan, .. } => export(checkpoint, plan, progress)
             .map(|exported| JobOutput::Exported(Arc::new(exported)))
             .map_err(|error| export_failed(&error)),
+        JobRequest::Prepare { work, .. } => {
+            work.run(progress).map(JobOutput::Prepared).map_err(|Cancelled| JobOutcome::Cancelled)
+        }
         JobRequest::Look { key, checkpoint, other } => {
             look::look(checkpoint, other.as_deref(), key, progress).map(JobOutput::Looked)
         }

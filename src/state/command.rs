@@ -5,11 +5,12 @@
 
 use std::path::PathBuf;
 
-use super::export::ExportForm;
 use super::compare::CompareChange;
+use super::export::ExportForm;
 use super::scan::Statistic;
 use super::selection::MarkChange;
 use super::settings::{Clip, ThemeChoice, ValueScale};
+use super::table::TableChange;
 use super::tree::{SortColumn, TreeChange};
 use crate::jobs::{CheckpointId, JobEvent, JobKey, LookKey, StatisticsKey};
 use crate::model::{RenameRule, Severity};
@@ -71,6 +72,10 @@ pub enum Command {
     Tree(CheckpointId, TreeChange),
     /// The same, for the one that is shown.
     TreeCurrent(TreeChange),
+    /// Changes the table of statistics.
+    Table(CheckpointId, TableChange),
+    /// Asks for the layers as a summary prints them.
+    CountLayers(CheckpointId),
     /// Asks for statistics, also after a failure or for a large group.
     Summarise(StatisticsKey),
     /// Stops a job.
@@ -249,6 +254,8 @@ impl Command {
                 TreeChange::Select(None) => "Show checkpoint summary",
                 _ => "Change tree",
             },
+            Self::Table(..) => "Change table",
+            Self::CountLayers(_) => "Layers",
             Self::Summarise(_) => "Compute statistics",
             Self::Copy { .. } => "Copy",
             Self::CopySelectedName => "Copy name",

@@ -5,8 +5,8 @@
 pub mod apply;
 pub mod chart;
 pub mod command;
-pub mod export;
 pub mod compare;
+pub mod export;
 pub mod looks;
 pub mod metadata;
 pub mod notices;
@@ -16,13 +16,14 @@ pub mod session;
 pub mod settings;
 pub mod snippet;
 pub mod statistics;
+pub mod table;
 pub mod tree;
 pub mod treemap;
 
 pub use apply::{Effect, apply, statistics_key};
 pub use command::{Command, Page, Shortcut};
-pub use export::{ExportDialog, ExportForm, Scope};
 pub use compare::{CompareChange, CompareState};
+pub use export::{ExportDialog, ExportForm, Scope};
 pub use looks::LookStore;
 pub use notices::{Notice, Notices};
 pub use scan::{Scan, ScanStatus, Statistic, ValueFacet};
@@ -30,6 +31,7 @@ pub use selection::{MarkChange, MarkTotals, Marked, Marks};
 pub use session::{OpenCheckpoint, Session};
 pub use settings::{Clip, Recent, Settings, ThemeChoice, ValueScale};
 pub use statistics::StatisticsStore;
+pub use table::{TableChange, TableState};
 pub use tree::{Facets, Item, Row, SortColumn, TreeChange, TreeState};
 
 use std::sync::Arc;

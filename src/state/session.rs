@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::scan::Scan;
 use super::selection::Marks;
+use super::table::TableState;
 use super::tree::TreeState;
+use crate::analysis::summary::LayerTable;
 use crate::jobs::{CheckpointId, FileIdentity, Loadable};
 use crate::model::Checkpoint;
 
@@ -24,6 +26,10 @@ pub struct OpenCheckpoint {
     pub tree: TreeState,
     /// What is selected for export.
     pub marks: Marks,
+    /// Rows of the table of statistics.
+    pub table: TableState,
+    /// The layers as a summary prints them, once somebody wanted to see them.
+    pub layers: Option<Arc<LayerTable>>,
     /// Statistics of all tensors, as far as they are known.
     pub scan: Arc<Scan>,
     /// What the file is recognised by when it is opened again.
@@ -65,6 +71,8 @@ impl Session {
             checkpoint,
             tree: TreeState::default(),
             marks: Marks::default(),
+            table: TableState::default(),
+            layers: None,
             scan: Arc::default(),
             identity: None,
             series: Vec::new(),

@@ -1,14 +1,15 @@
 //! The only code that changes state. Does no I/O: what must happen outside is returned as [`Effect`]s.
 
 mod analyses;
-mod exporting;
 mod compare;
+mod exporting;
 mod opening;
+mod prepared;
 
 use std::path::PathBuf;
 
 use super::command::{Command, Page};
-use super::tree::{self, TreeChange};
+use super::tree;
 use super::{AppState, Dialogs, PathDialog};
 use crate::jobs::{CheckpointId, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest, ReportFormat};
 use crate::model::Severity;
@@ -16,6 +17,7 @@ use crate::model::Severity;
 pub use analyses::statistics_key;
 use analyses::{request_scan, request_statistics, scan_reported, want_look, wanted_statistics};
 use opening::{close, open_example, open_paths, opened, reload};
+use prepared::{change_table, change_tree, count_layers, prepared};
 
 /// Something that must happen outside the state.
 #[derive(Debug, Clone)]
@@ -120,6 +122,8 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             .current()
             .map(|entry| entry.id)
             .map_or_else(Vec::new, |id| change_tree(state, id, change)),
+        Command::Table(id, change) => change_table(state, id, change),
+        Command::CountLayers(id) => count_layers(state, id),
         Command::Summarise(key) => request_statistics(state, key),
         Command::Cancel(key) => {
             if let JobKey::Look(look) = &key {
@@ -265,14 +269,6 @@ fn ask_for_path(state: &mut AppState, folder: bool) -> Vec<Effect> {
     vec![Effect::PickNative { folder }]
 }
 
-fn change_tree(state: &mut AppState, id: CheckpointId, change: TreeChange) -> Vec<Effect> {
-    let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
-    let Some(checkpoint) = entry.checkpoint.value().cloned() else { return Vec::new() };
-    let before = entry.tree.selected();
-    entry.tree.change(&checkpoint, &entry.scan, change);
-    if entry.tree.selected() == before { Vec::new() } else { wanted_statistics(state, false) }
-}
-
 fn zoom(state: &mut AppState, by: f32) -> Vec<Effect> {
     // Rounded, so that in and out again gives the same number.
     state.settings.zoom = ((state.settings.zoom + by) * 10.0).round().clamp(5.0, 30.0) / 10.0;
@@ -302,8 +298,9 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
             compare::saved(state, outcome);
             Vec::new()
         }
-        (JobKey::Scan(id), outcome) => {
-            scan_reported(state, id, outcome);
+        (JobKey::Scan(id), outcome) => scan_reported(state, id, outcome),
+        (JobKey::Prepare(id, _), JobOutcome::Finished(JobOutput::Prepared(made))) => {
+            prepared(state, id, &made);
             Vec::new()
         }
         (JobKey::PlanExport(id), outcome) => {
@@ -314,6 +311,8 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
             exporting::ended(state, id, outcome);
             Vec::new()
         }
+        // A newer one is on its way, or its defect is the status line's to say.
+        (JobKey::Prepare(..), _) => Vec::new(),
         (JobKey::Open(id), JobOutcome::Failed(error)) => {
             if let Some(entry) = state.session.entry_mut(id) {
                 entry.checkpoint.fail(error);
