@@ -10,6 +10,7 @@ pub mod compatibility;
 mod complex;
 mod dead;
 pub mod diff;
+pub mod drift;
 pub mod element;
 mod gathered;
 pub mod health;

@@ -4,7 +4,9 @@
 //! messages to standard error, one line each. Everything that stands in a file is escaped before it
 //! reaches the terminal.
 
+mod best;
 mod compat;
+mod curves;
 mod diff;
 mod inspect;
 mod json;
@@ -80,6 +82,10 @@ pub enum Command {
     Diff(diff::Options),
     /// Print whether a checkpoint would load into a model; exit status 1 when not
     Compat(compat::Options),
+    /// Print every training curve in logs, checkpoints and folders of them
+    Curves(curves::Options),
+    /// Print which checkpoint of a folder is the best by a metric
+    Best(best::Options),
     /// Check the values of a checkpoint: NaN, infinities, dead rows, and what else looks wrong
     Scan(scan::Options),
 }
@@ -122,6 +128,8 @@ pub fn run(command: &Command) -> Exit {
         Command::Summary(options) => summary::run(options, &mut out),
         Command::Diff(options) => diff::run(options, &mut out),
         Command::Compat(options) => compat::run(options, &mut out),
+        Command::Curves(options) => curves::run(options, &mut out),
+        Command::Best(options) => best::run(options, &mut out),
         Command::Scan(options) => scan::run(options, &mut out),
     };
     let result = result.and_then(|exit| Ok(out.flush().map(|()| exit)?));

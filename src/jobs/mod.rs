@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod compare;
+pub mod curves;
 pub mod loadable;
 pub mod look;
 pub mod request;

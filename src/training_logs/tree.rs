@@ -270,7 +270,7 @@ fn numbers<'v>(value: &'v Value, path: &mut Vec<&'v str>, resolve: Resolve<'_>, 
                 }
             }
         }
-        Value::Tensor(id) if !is_setting(path) && path.len() > 1 => {
+        Value::Tensor(id) if !is_setting(path) => {
             if let Some([value]) = resolve(*id).as_deref() {
                 found.push((path.join("."), *value));
             }
