@@ -3,6 +3,7 @@
 //! Passes over whole tensors read through [`crate::model::Checkpoint`] and stop through [`crate::model::Progress`]:
 //! the command line and the window run the same ones.
 
+mod abandonable;
 mod builder;
 pub mod codes;
 pub mod curves;
@@ -11,6 +12,7 @@ mod complex;
 mod dead;
 pub mod diff;
 pub mod drift;
+pub mod difference;
 pub mod element;
 mod gathered;
 pub mod health;

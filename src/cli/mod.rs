@@ -8,6 +8,7 @@ mod best;
 mod compat;
 mod curves;
 mod diff;
+mod export;
 mod inspect;
 mod json;
 mod measure;
@@ -86,6 +87,8 @@ pub enum Command {
     Curves(curves::Options),
     /// Print which checkpoint of a folder is the best by a metric
     Best(best::Options),
+    /// Write chosen tensors as safetensors, PyTorch, NumPy, HDF5 or CSV
+    Export(export::Options),
     /// Check the values of a checkpoint: NaN, infinities, dead rows, and what else looks wrong
     Scan(scan::Options),
 }
@@ -130,6 +133,7 @@ pub fn run(command: &Command) -> Exit {
         Command::Compat(options) => compat::run(options, &mut out),
         Command::Curves(options) => curves::run(options, &mut out),
         Command::Best(options) => best::run(options, &mut out),
+        Command::Export(options) => export::run(options, &mut out),
         Command::Scan(options) => scan::run(options, &mut out),
     };
     let result = result.and_then(|exit| Ok(out.flush().map(|()| exit)?));

@@ -5,6 +5,7 @@
 mod bounded;
 mod compare;
 mod compatibility;
+mod curves;
 mod fixtures;
 mod keras_folders;
 mod keras_layers;

@@ -40,7 +40,8 @@ pub fn write(
     if !gathered.histograms.is_empty() {
         let names: Vec<String> = gathered.histograms.iter().take(8).map(|series| text::escape(&series.name)).collect();
         let more = if gathered.histograms.len() > names.len() { ", …" } else { "" };
-        writeln!(out, "{} histograms: {}{more}", gathered.histograms.len(), names.join(", "))?;
+        let plural = if gathered.histograms.len() == 1 { "" } else { "s" };
+        writeln!(out, "{} histogram{plural}: {}{more}", gathered.histograms.len(), names.join(", "))?;
     }
     for checkpoints in gathered.checkpoints.iter().filter(|series| series.members.len() > 1) {
         writeln!(out, "{}", about(checkpoints))?;
@@ -77,6 +78,9 @@ pub fn about(checkpoints: &CheckpointSeries) -> String {
         0 => String::new(),
         count => format!("; {count} of them do not tell and stand last"),
     };
+    if checkpoints.members.len() == 1 {
+        return format!("1 checkpoint{}.", text::escape(&pattern));
+    }
     format!(
         "{} checkpoints{}, ordered by {}{unplaced}.",
         checkpoints.members.len(),

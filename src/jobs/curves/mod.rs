@@ -204,8 +204,12 @@ pub fn gather(paths: &[PathBuf], options: &GatherOptions, progress: &Progress) -
             };
             // A named file may be either; what it is shows when it is opened.
             let result = match result {
-                Err(ReadFailure::NotOne(_)) if !is_folder && read == Read::Checkpoint => {
-                    read_log(&place, &mut logs, progress)
+                Err(ReadFailure::NotOne(message)) if !is_folder && read == Read::Checkpoint => {
+                    match read_log(&place, &mut logs, progress) {
+                        // Neither: what the formats make of it says more.
+                        Err(ReadFailure::NotOne(_)) => Err(ReadFailure::NotOne(message)),
+                        other => other,
+                    }
                 }
                 other => other,
             };
