@@ -11,6 +11,7 @@ mod complex;
 pub mod curves;
 mod dead;
 pub mod diff;
+pub mod drift;
 pub mod difference;
 pub mod element;
 mod gathered;

@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod compare;
+pub mod curves;
 mod difference;
 pub mod export;
 pub mod loadable;

@@ -6,6 +6,7 @@ mod bounded;
 mod compare;
 mod compatibility;
 mod export;
+mod curves;
 mod fixtures;
 mod keras_folders;
 mod keras_layers;
