@@ -13,10 +13,10 @@ use super::{Statistics, ValueTable};
 use crate::model::Dtype;
 
 /// Elements whose moments are merged before those of the next ones: the share of one thread at a time.
-pub(super) const SEGMENT: usize = 512 * BLOCK;
+pub(super) const SEGMENT: usize = 256 * BLOCK;
 
 /// Elements of the wider types that are kept, so that everything about a small tensor is exact and cheap.
-const LISTED: usize = 2 * BLOCK;
+const LISTED: usize = BLOCK;
 
 /// Bytes decoded at a time.
 const DECODED_BYTES: usize = 3 << 12;

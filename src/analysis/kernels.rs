@@ -2,13 +2,15 @@
 //!
 //! Plain loops over fixed lanes, which the compiler vectorises for the widest instruction set of the machine
 //! (`multiversion`). Sums and key counting share a loop: counting waits for memory, sums for arithmetic, and together
-//! they take hardly longer than counting alone. Multiplications and additions are not fused, so that every instruction
-//! set gives the same digits. Nothing here knows of tensors or of what the numbers are for.
+//! they take hardly longer than counting alone. Multiplications and additions are fused where the machine can, so the
+//! last digits of moments may differ on one that cannot (x86-64 of before 2013). Nothing here knows of tensors or of
+//! what the numbers are for.
 
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 
 /// Values whose sums are taken at a time. The distances are from one of them, which keeps the sums exact enough.
-pub(super) const BLOCK: usize = 2048;
+pub(super) const BLOCK: usize = 4096;
 
 /// Partial sums that are kept apart, so that additions do not wait for each other.
 const LANES: usize = 8;
@@ -69,23 +71,23 @@ struct Pass {
     all_finite: bool,
     min: f64,
     max: f64,
-    /// Zeros and denormals.
-    tiny: u32,
+    /// Whether there are zeros or denormals.
+    has_tiny: bool,
     l1: f64,
     /// Sums of the first to fourth power of the distances from the shift.
     powers: [f64; 4],
 }
 
 impl Pass {
-    /// `count` values, of which `zeros` are zero.
-    fn sums(&self, count: usize, zeros: u64, shift: f64) -> BlockSums {
+    /// `count` values, of which so many are zero and so many denormal.
+    fn sums(&self, count: usize, (zeros, denormals): (u64, u64), shift: f64) -> BlockSums {
         let n = count as f64;
         let [first, second, third, fourth] = self.powers;
         let offset = first / n;
         BlockSums {
             finite: count as u64,
             zeros,
-            denormals: u64::from(self.tiny) - zeros,
+            denormals,
             min: self.min,
             max: self.max,
             mean: shift + offset,
@@ -115,8 +117,8 @@ pub(super) fn block_f32(elements: &[[u8; 4]], counts: &mut KeyCounts) -> BlockSu
     let pass = pass_f32(elements, shift, counts);
     if pass.all_finite {
         // Zeros and denormals are rare; only a block that has some is looked at again.
-        let zeros = if pass.tiny == 0 { 0 } else { zeros_f32(elements) };
-        return pass.sums(elements.len(), zeros, shift);
+        let tiny = if pass.has_tiny { tiny_f32(elements) } else { (0, 0) };
+        return pass.sums(elements.len(), tiny, shift);
     }
     sums_f32(elements)
 }
@@ -140,9 +142,13 @@ pub(super) fn sums_f64(values: &[f64]) -> BlockSums {
     let Some(&shift) = values.first() else { return BlockSums::EMPTY };
     let pass = pass_f64(values, shift);
     if pass.all_finite {
-        let zeros =
-            if pass.tiny == 0 { 0 } else { values.iter().filter(|&&value| value == 0.0).count() as u64 };
-        return pass.sums(values.len(), zeros, shift);
+        let count = |is: fn(&f64) -> bool| values.iter().filter(|value| is(value)).count() as u64;
+        let tiny = if pass.has_tiny {
+            (count(|value| *value == 0.0), count(|value| value.is_subnormal()))
+        } else {
+            (0, 0)
+        };
+        return pass.sums(values.len(), tiny, shift);
     }
     let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     with_outside(sums_f64(&finite), values.iter().copied().filter(|value| !value.is_finite()))
@@ -161,58 +167,77 @@ fn with_outside(mut sums: BlockSums, outside: impl Iterator<Item = f64>) -> Bloc
     sums
 }
 
-fn zeros_f32(elements: &[[u8; 4]]) -> u64 {
-    let zeros: u32 = elements.iter().map(|&element| u32::from(u32::from_le_bytes(element) << 1 == 0)).sum();
-    u64::from(zeros)
+/// Zeros and denormals.
+fn tiny_f32(elements: &[[u8; 4]]) -> (u64, u64) {
+    let (mut zeros, mut tiny) = (0u32, 0u32);
+    for &element in elements {
+        let magnitude = magnitude_f32(element);
+        zeros += u32::from(magnitude == 0);
+        tiny += u32::from(magnitude < SMALLEST_NORMAL_F32);
+    }
+    (u64::from(zeros), u64::from(tiny - zeros))
 }
+
+/// The bits of an `f32` without its sign; they order as magnitudes do.
+fn magnitude_f32(element: [u8; 4]) -> u32 {
+    u32::from_le_bytes(element) & 0x7fff_ffff
+}
+
+const SMALLEST_NORMAL_F32: u32 = 0x0080_0000;
 
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512bw+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
 fn pass_f32(elements: &[[u8; 4]], shift: f64, counts: &mut KeyCounts) -> Pass {
     let mut min = [f32::INFINITY; LANES];
     let mut max = [f32::NEG_INFINITY; LANES];
-    let mut largest = [0u32; LANES];
-    let mut tiny = [0u32; LANES];
+    let mut smallest = [u32::MAX; LANES];
     let mut l1 = [0f64; LANES];
     let mut powers = [[0f64; LANES]; 4];
     let mut add = |lane: usize, element: [u8; 4]| {
         let value = f32::from_le_bytes(element);
-        let magnitude = value.to_bits() & 0x7fff_ffff;
         min[lane] = if value < min[lane] { value } else { min[lane] };
         max[lane] = if value > max[lane] { value } else { max[lane] };
-        largest[lane] = largest[lane].max(magnitude);
-        tiny[lane] += u32::from(magnitude < 0x0080_0000);
+        smallest[lane] = smallest[lane].min(magnitude_f32(element));
         let wide = f64::from(value);
         l1[lane] += wide.abs();
         let distance = wide - shift;
         let square = distance * distance;
         powers[0][lane] += distance;
-        powers[1][lane] += square;
-        powers[2][lane] += square * distance;
-        powers[3][lane] += square * square;
+        if target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64")) {
+            powers[1][lane] = distance.mul_add(distance, powers[1][lane]);
+            powers[2][lane] = square.mul_add(distance, powers[2][lane]);
+            powers[3][lane] = square.mul_add(square, powers[3][lane]);
+        } else {
+            powers[1][lane] += square;
+            powers[2][lane] += square * distance;
+            powers[3][lane] += square * square;
+        }
     };
-    let key = |element: [u8; 4]| usize::from(u16::from_le_bytes([element[2], element[3]]));
     let (lanes, rest) = elements.as_chunks::<LANES>();
     for elements in lanes {
         for (lane, &element) in elements.iter().enumerate() {
             add(lane, element);
         }
-        for pair in 0..LANES / 2 {
-            counts[key(elements[2 * pair])] += 1;
-            counts[1 << 16 | key(elements[2 * pair + 1])] += 1;
+        // One load for two keys: loads and stores are what counting waits for.
+        for &pair in elements.as_flattened().as_chunks::<8>().0 {
+            let pair = u64::from_le_bytes(pair);
+            counts[(pair >> 16 & 0xffff) as usize] += 1;
+            counts[1 << 16 | (pair >> 48) as usize] += 1;
         }
     }
     for (lane, &element) in rest.iter().enumerate() {
         add(lane, element);
-        counts[key(element)] += 1;
+        counts[usize::from(u16::from_le_bytes([element[2], element[3]]))] += 1;
     }
     let lowest = min.into_iter().fold(f32::INFINITY, |a, b| if b < a { b } else { a });
     let highest = max.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
+    let l1: f64 = l1.iter().sum();
     Pass {
-        all_finite: largest.into_iter().fold(0, u32::max) < 0x7f80_0000,
+        // The magnitudes of a block cannot overflow a sum of `f64`, but for infinite ones.
+        all_finite: l1.is_finite(),
         min: f64::from(lowest),
         max: f64::from(highest),
-        tiny: tiny.iter().sum(),
-        l1: l1.iter().sum(),
+        has_tiny: smallest.into_iter().fold(u32::MAX, u32::min) < SMALLEST_NORMAL_F32,
+        l1,
         powers: powers.map(|lanes| lanes.iter().sum()),
     }
 }
@@ -222,7 +247,7 @@ fn pass_f64(values: &[f64], shift: f64) -> Pass {
     let mut min = [f64::INFINITY; LANES];
     let mut max = [f64::NEG_INFINITY; LANES];
     let mut largest = [0u64; LANES];
-    let mut tiny = [0u32; LANES];
+    let mut smallest = [u64::MAX; LANES];
     let mut l1 = [0f64; LANES];
     let mut powers = [[0f64; LANES]; 4];
     let mut add = |lane: usize, value: f64| {
@@ -230,14 +255,20 @@ fn pass_f64(values: &[f64], shift: f64) -> Pass {
         min[lane] = if value < min[lane] { value } else { min[lane] };
         max[lane] = if value > max[lane] { value } else { max[lane] };
         largest[lane] = largest[lane].max(magnitude);
-        tiny[lane] += u32::from(magnitude < 0x0010_0000_0000_0000);
+        smallest[lane] = smallest[lane].min(magnitude);
         l1[lane] += value.abs();
         let distance = value - shift;
         let square = distance * distance;
         powers[0][lane] += distance;
-        powers[1][lane] += square;
-        powers[2][lane] += square * distance;
-        powers[3][lane] += square * square;
+        if target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64")) {
+            powers[1][lane] = distance.mul_add(distance, powers[1][lane]);
+            powers[2][lane] = square.mul_add(distance, powers[2][lane]);
+            powers[3][lane] = square.mul_add(square, powers[3][lane]);
+        } else {
+            powers[1][lane] += square;
+            powers[2][lane] += square * distance;
+            powers[3][lane] += square * square;
+        }
     };
     let (lanes, rest) = values.as_chunks::<LANES>();
     for values in lanes {
@@ -254,7 +285,7 @@ fn pass_f64(values: &[f64], shift: f64) -> Pass {
         all_finite: largest.into_iter().fold(0, u64::max) < 0x7ff0_0000_0000_0000,
         min: lowest,
         max: highest,
-        tiny: tiny.iter().sum(),
+        has_tiny: smallest.into_iter().fold(u64::MAX, u64::min) < 0x0010_0000_0000_0000,
         l1: l1.iter().sum(),
         powers: powers.map(|lanes| lanes.iter().sum()),
     }

@@ -3,12 +3,15 @@
 //! Passes over whole tensors read through [`crate::model::Checkpoint`] and stop through [`crate::model::Progress`]:
 //! the command line and the window run the same ones.
 
+mod abandonable;
 mod builder;
 pub mod codes;
+pub mod curves;
 pub mod compatibility;
 mod complex;
 mod dead;
 pub mod diff;
+pub mod difference;
 pub mod element;
 mod gathered;
 pub mod health;
@@ -17,11 +20,13 @@ pub mod histogram;
 mod kernels;
 mod key_table;
 mod moments;
+pub mod name_pattern;
 pub mod norms;
 pub mod pairing;
 mod power_law;
 pub mod safety;
 pub mod scan;
+pub mod series;
 pub mod slice;
 pub mod spectrum;
 pub mod statistics;

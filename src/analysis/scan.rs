@@ -18,7 +18,7 @@ use super::{Statistics, StatisticsBuilder, ValueTable};
 use crate::model::{Cancelled, Checkpoint, Progress, ReadError, TensorId};
 
 /// Bytes read at a time: what is read is still in the second-level cache when it is added up.
-const PIECE_BYTES: usize = 256 << 10;
+const PIECE_BYTES: usize = 512 << 10;
 
 /// What is known of one tensor after its values were read: small enough to be kept for every tensor of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -1,13 +1,14 @@
 //! Singular values of a tensor seen as a matrix, and what they say of it.
 //!
 //! All of them for matrices that take about two seconds, otherwise the largest by a randomized method, whose error is
-//! estimated and said. Cancelling takes effect between steps: while values are read and between panels of products at
-//! once, within one decomposition when it is done.
+//! estimated and said. Cancelling takes effect while values are read, between panels of products, and during a
+//! decomposition, which is then left to itself.
 
 use std::ops::ControlFlow;
 
 use faer::{Mat, MatRef};
 
+use super::abandonable::abandonable;
 use super::norms::matrix_shape;
 use super::power_law::{self, PowerLaw};
 use super::slice::value_dims;
@@ -27,7 +28,7 @@ const OVERSAMPLED: usize = 32;
 const POWER_ITERATIONS: usize = 2;
 
 /// Rows multiplied between two looks at whether the work was cancelled.
-const PANEL: usize = 512;
+const PANEL: usize = 256;
 
 /// How singular values were found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -143,7 +144,7 @@ pub fn spectrum(
         return Err(ReadError::FileChanged.into());
     }
     let (singular_values, method) = if is_exact {
-        (matrix.all_singular_values()?, Method::Exact)
+        (matrix.all_singular_values(progress)?, Method::Exact)
     } else {
         largest_singular_values(&matrix, LARGEST, squares, progress)?
     };
@@ -187,9 +188,11 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn all_singular_values(&self) -> Result<Vec<f64>, SpectrumError> {
-        let matrix = MatRef::from_row_major_slice(&self.wide, self.rows, self.columns);
-        matrix.singular_values().map_err(|_| SpectrumError::NotConverged)
+    fn all_singular_values(self, progress: &Progress) -> Result<Vec<f64>, SpectrumError> {
+        let found = abandonable(progress, move || {
+            MatRef::from_row_major_slice(&self.wide, self.rows, self.columns).singular_values().ok()
+        })?;
+        found.flatten().ok_or(SpectrumError::NotConverged)
     }
 
     fn narrow(&self) -> MatRef<'_, f32> {
@@ -235,14 +238,17 @@ fn largest_singular_values(
     let mut basis = matrix.times(&Mat::from_fn(matrix.columns, kept, |_, _| random.normal()), progress)?;
     let (mut before, mut values) = (Vec::new(), Vec::new());
     for iteration in 0..=POWER_ITERATIONS {
-        let projected = matrix.transposed_times(&basis.qr().compute_thin_Q(), progress)?;
+        let projected = matrix.transposed_times(&orthogonal(basis, progress)?, progress)?;
         if iteration + 1 >= POWER_ITERATIONS {
             before = std::mem::take(&mut values);
-            values = projected.singular_values().map_err(|_| SpectrumError::NotConverged)?;
+            let projected = projected.clone();
+            let found = abandonable(progress, move || projected.singular_values().ok())?;
+            values = found.flatten().ok_or(SpectrumError::NotConverged)?;
         }
-        if iteration < POWER_ITERATIONS {
-            basis = matrix.times(&projected.qr().compute_thin_Q(), progress)?;
+        if iteration == POWER_ITERATIONS {
+            break;
         }
+        basis = matrix.times(&orthogonal(projected, progress)?, progress)?;
     }
     let count = wanted.min(kept);
     let values: Vec<f64> = values.into_iter().take(count).map(f64::from).collect();
@@ -257,6 +263,11 @@ fn largest_singular_values(
     let unexplained = if squares > 0.0 { (1.0 - explained / squares).max(0.0) } else { 0.0 };
     let (largest_error, smallest_error) = (moved(0), moved(values.len().saturating_sub(1)));
     Ok((values, Method::Randomized { unexplained, largest_error, smallest_error }))
+}
+
+/// Orthonormal columns that span the same as these.
+fn orthogonal(columns: Mat<f32>, progress: &Progress) -> Result<Mat<f32>, SpectrumError> {
+    abandonable(progress, move || columns.qr().compute_thin_Q())?.ok_or(SpectrumError::NotConverged)
 }
 
 /// The same numbers in every run: splitmix64 (S. Vigna), and the Box-Muller transform.
@@ -299,7 +310,7 @@ mod tests {
     #[test]
     fn all_singular_values_are_those_the_matrix_was_made_with() {
         for (rows, columns) in [(40, 25), (25, 40)] {
-            let values = falling(rows, columns).all_singular_values().expect("converges");
+            let values = falling(rows, columns).all_singular_values(&Progress::new()).expect("converges");
             assert_eq!(values.len(), 25);
             for (k, value) in values.iter().enumerate() {
                 assert!((value * (1.0 + k as f64) - 1.0).abs() < 1e-12, "{k}: {value}");

@@ -94,7 +94,8 @@ fn from_names(checkpoint: &Checkpoint) -> Vec<LayerRow> {
     let tree = checkpoint.layer_tree();
     let mut rows: Vec<LayerRow> = Vec::new();
     let mut groups: Vec<NodeId> = Vec::new();
-    let mut positions: HashMap<NodeId, usize> = HashMap::new();
+    // The row of each group, counted from 1; 0: none so far.
+    let mut positions = vec![0u32; tree.len()];
     for (id, tensor) in checkpoint.tensors() {
         let (parameters, buffers) = match tensor.role {
             TensorRole::Parameter | TensorRole::Unknown if tensor.tied_to.is_some() => (0, 0),
@@ -103,7 +104,8 @@ fn from_names(checkpoint: &Checkpoint) -> Vec<LayerRow> {
             TensorRole::Optimizer | TensorRole::Ema | TensorRole::Other => continue,
         };
         let group = tree.parent_of(id);
-        let position = *positions.entry(group).or_insert_with(|| {
+        let position = &mut positions[group.0 as usize];
+        if *position == 0 {
             groups.push(group);
             rows.push(LayerRow {
                 path: tensor.layer.clone(),
@@ -114,9 +116,9 @@ fn from_names(checkpoint: &Checkpoint) -> Vec<LayerRow> {
                 output_shape: None,
                 further_outputs: Vec::new(),
             });
-            rows.len() - 1
-        });
-        let row = &mut rows[position];
+            *position = rows.len() as u32;
+        }
+        let row = &mut rows[*position as usize - 1];
         row.parameters = row.parameters.map(|sum| sum.saturating_add(parameters));
         row.buffers = row.buffers.saturating_add(buffers);
         if tensor.trainable != Some(false) {
@@ -124,14 +126,15 @@ fn from_names(checkpoint: &Checkpoint) -> Vec<LayerRow> {
         }
     }
     // Two models in one file have layers of the same name; the dictionaries around them tell them apart.
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    for row in &rows {
-        *seen.entry(row.path.clone()).or_default() += 1;
-    }
-    for (row, &group) in rows.iter_mut().zip(&groups) {
-        if seen.get(&row.path).is_some_and(|&count| count > 1) {
-            row.path = tree.path(group);
+    let mut seen: HashMap<&str, usize> = HashMap::with_capacity(rows.len());
+    let mut again: Vec<usize> = Vec::new();
+    for (index, row) in rows.iter().enumerate() {
+        if let Some(first) = seen.insert(&row.path, index) {
+            again.extend([first, index]);
         }
+    }
+    for index in again {
+        rows[index].path = tree.path(groups[index]);
     }
     rows
 }

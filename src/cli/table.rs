@@ -23,42 +23,50 @@ pub enum Emphasis {
 /// Rows of cells, written with every column as wide as its widest cell.
 pub struct Table {
     columns: Vec<(&'static str, Align)>,
-    rows: Vec<(Emphasis, Vec<String>)>,
+    /// Characters of the widest cell of each column.
+    widths: Vec<usize>,
+    rows: Vec<Emphasis>,
+    /// All cells, one behind the other: a table has a row for each of a million tensors.
+    text: String,
+    /// Where each cell ends in the text.
+    ends: Vec<usize>,
 }
 
 impl Table {
     /// No rows yet.
     pub fn new(columns: Vec<(&'static str, Align)>) -> Self {
-        Self { columns, rows: Vec::new() }
+        let widths = columns.iter().map(|(title, _)| title.len()).collect();
+        Self { columns, widths, rows: Vec::new(), text: String::new(), ends: Vec::new() }
     }
 
     /// Adds a row of one cell per column. Cells must be escaped.
-    pub fn push(&mut self, emphasis: Emphasis, cells: Vec<String>) {
-        self.rows.push((emphasis, cells));
+    pub fn push(&mut self, emphasis: Emphasis, mut cells: Vec<String>) {
+        cells.resize(self.columns.len(), String::new());
+        for (cell, width) in cells.iter().zip(&mut self.widths) {
+            *width = (*width).max(cell.chars().count());
+            self.text.push_str(cell);
+            self.ends.push(self.text.len());
+        }
+        self.rows.push(emphasis);
     }
 
     /// Writes the headings and the rows.
     pub fn write(&self, out: &mut impl Write, colours: bool) -> io::Result<()> {
-        let mut widths: Vec<usize> = self.columns.iter().map(|(title, _)| title.len()).collect();
-        for (_, cells) in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(cells) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
         let mut line = String::new();
-        let titles = self.columns.iter().map(|(title, _)| *title);
-        self.line(&mut line, &widths, titles);
+        self.line(&mut line, self.columns.iter().map(|(title, _)| *title));
         write_line(out, &line, colours)?;
-        for (emphasis, cells) in &self.rows {
-            self.line(&mut line, &widths, cells.iter().map(String::as_str));
+        let mut start = 0;
+        for (emphasis, ends) in self.rows.iter().zip(self.ends.chunks(self.columns.len().max(1))) {
+            let cells = ends.iter().map(|&end| &self.text[std::mem::replace(&mut start, end)..end]);
+            self.line(&mut line, cells);
             write_line(out, &line, colours && *emphasis == Emphasis::Strong)?;
         }
         Ok(())
     }
 
-    fn line<'a>(&self, line: &mut String, widths: &[usize], cells: impl Iterator<Item = &'a str>) {
+    fn line<'a>(&self, line: &mut String, cells: impl Iterator<Item = &'a str>) {
         line.clear();
-        for ((cell, &width), (_, align)) in cells.zip(widths).zip(&self.columns) {
+        for ((cell, &width), (_, align)) in cells.zip(&self.widths).zip(&self.columns) {
             let padding = width - cell.chars().count();
             if *align == Align::Right {
                 line.extend(std::iter::repeat_n(' ', padding));

@@ -20,9 +20,6 @@ pub struct Numpy;
 /// Bytes of an array of text that is shown as metadata.
 const TEXT_SHOWN: u64 = 64 << 10;
 
-/// Bytes of one element or record, which are held in memory: text and structured records have any size.
-const RECORD_BYTES: u64 = 16 << 20;
-
 impl Format for Numpy {
     fn name(&self) -> &'static str {
         "numpy"
@@ -131,9 +128,10 @@ impl Catalogue {
                 Some("it holds Python objects as a pickle, which is not read".to_owned())
             }
             None => Some(format!("its shape {} overflows", header.shape)),
-            Some(_) if header.record_bytes > RECORD_BYTES => Some(format!(
-                "its elements of {} bytes are larger than the limit of {RECORD_BYTES}",
-                header.record_bytes
+            Some(_) if header.record_bytes > limits::RECORD_BYTES => Some(format!(
+                "its elements of {} bytes are larger than the limit of {}",
+                header.record_bytes,
+                limits::RECORD_BYTES
             )),
             Some(bytes) if header.data_start.checked_add(bytes).is_none_or(|end| end > len) => Some(format!(
                 "its elements take {bytes} bytes, but {} are there; the file may be cut off",

@@ -8,7 +8,8 @@
 //! The reference library refuses a whole file for one unknown dtype, a gap or an overlap; this reader shows
 //! what can be shown and names the rest. It reads no tensor values when opening.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -112,8 +113,9 @@ struct Entry {
 }
 
 #[derive(serde::Deserialize)]
-struct RawEntry {
-    dtype: String,
+struct RawEntry<'a> {
+    #[serde(borrow)]
+    dtype: Cow<'a, str>,
     shape: Vec<u64>,
     data_offsets: (u64, u64),
 }
@@ -210,7 +212,7 @@ impl<'de> Visitor<'de> for &mut Header {
 }
 
 fn read_entry(name: String, json: &str) -> Entry {
-    match serde_json::from_str::<RawEntry>(json) {
+    match serde_json::from_str::<RawEntry<'_>>(json) {
         Ok(raw) => {
             let shape = Shape::from(raw.shape);
             let dtype = dtype(&raw.dtype, &shape, raw.data_offsets);
@@ -301,10 +303,10 @@ fn fault_of(entry: &Entry, data_bytes: u64) -> Option<String> {
 
 /// Findings that the reference library refuses a file for: duplicate names, overlaps, gaps, bytes after the last tensor.
 fn check_layout(header: &mut Header, data_bytes: u64) {
-    let mut seen = HashMap::with_capacity(header.entries.len());
+    let mut seen = HashSet::with_capacity(header.entries.len());
     let mut ranges = Vec::with_capacity(header.entries.len());
     for (index, entry) in header.entries.iter().enumerate() {
-        if seen.insert(entry.name.as_str(), index).is_some() {
+        if !seen.insert(entry.name.as_str()) {
             header.problems.push(
                 Problem::warning("duplicate-name", format!("{:?} stands in the header twice", entry.name))
                     .on(TensorId(index as u32)),
@@ -341,42 +343,40 @@ fn check_layout(header: &mut Header, data_bytes: u64) {
 
 /// Adds a header's tensors to a catalogue. `keep` says which names belong to it.
 fn catalogue(
-    header: &Header,
+    header: Header,
     source: u32,
     keep: impl Fn(&str) -> bool,
     tensors: &mut Vec<TensorInfo>,
     reader: &mut Reader,
     problems: &mut Vec<Problem>,
 ) {
-    let mut ids = HashMap::new();
-    for (index, entry) in header.entries.iter().enumerate().filter(|(_, entry)| keep(&entry.name)) {
-        let id = TensorId(tensors.len() as u32);
-        let bytes = entry.range.1.saturating_sub(entry.range.0);
-        let stored = if entry.fault.is_none() { bytes } else { 0 };
-        let mut tensor =
-            TensorInfo::new(entry.name.clone(), entry.dtype.clone(), entry.shape.clone(), stored);
-        let (role, evidence) = role::of_state_dict(&entry.name, &entry.dtype, &entry.shape);
+    let first = tensors.len();
+    // Entries that were kept, ascending: the tensors from `first` on.
+    let mut kept = Vec::with_capacity(header.entries.len());
+    for (index, entry) in header.entries.into_iter().enumerate().filter(|(_, entry)| keep(&entry.name)) {
+        let Entry { name, dtype, shape, range: (begin, end), fault } = entry;
+        let bytes = end.saturating_sub(begin);
+        let stored = if fault.is_none() { bytes } else { 0 };
+        let (role, evidence) = role::of_state_dict(&name, &dtype, &shape);
+        let group = dtype.group_bytes() as u8;
+        let mut tensor = TensorInfo::new(name, dtype, shape, stored);
         (tensor.role, tensor.role_evidence) = (role, Some(evidence));
         tensor.trainable = (tensor.role == TensorRole::Buffer).then_some(false);
-        tensor.offset = header.data_start.checked_add(entry.range.0);
-        ids.insert(TensorId(index as u32), id);
-        let group = entry.dtype.group_bytes() as u8;
-        reader.places.push(match (&entry.fault, tensor.offset) {
+        tensor.offset = header.data_start.checked_add(begin);
+        reader.places.push(match (fault, tensor.offset) {
             (None, Some(offset)) => Ok(Place { source, offset, len: bytes, group }),
-            (fault, _) => Err(fault.clone().unwrap_or_default()),
+            (fault, _) => Err(fault.unwrap_or_default()),
         });
+        kept.push(TensorId(index as u32));
         tensors.push(tensor);
     }
-    for problem in &header.problems {
+    problems.extend(header.problems.into_iter().filter_map(|problem| {
         let tensor = match problem.tensor {
-            Some(old) => match ids.get(&old) {
-                Some(&id) => Some(id),
-                None => continue,
-            },
+            Some(entry) => Some(TensorId((first + kept.binary_search(&entry).ok()?) as u32)),
             None => None,
         };
-        problems.push(Problem { tensor, ..problem.clone() });
-    }
+        Some(Problem { tensor, ..problem })
+    }));
 }
 
 /// `format: pt` in the metadata says which framework's names these are; versions are not recorded.
@@ -396,18 +396,19 @@ fn framework(metadata: &[(String, Value)]) -> Option<String> {
 }
 
 fn open_file(source: &ByteSource) -> Result<CheckpointParts, ReadError> {
-    let header = read_header(source)?;
+    let mut header = read_header(source)?;
+    let metadata = std::mem::take(&mut header.metadata);
     let mut reader = Reader { sources: vec![source.clone()], ..Reader::default() };
     let mut tensors = Vec::with_capacity(header.entries.len());
     let mut problems = Vec::new();
-    catalogue(&header, 0, |_| true, &mut tensors, &mut reader, &mut problems);
+    catalogue(header, 0, |_| true, &mut tensors, &mut reader, &mut problems);
     Ok(CheckpointParts {
         format: "safetensors",
-        framework: framework(&header.metadata),
+        framework: framework(&metadata),
         counts_known: !tensors.is_empty(),
         tensors,
         layers: Vec::new(),
-        metadata: Value::Map(header.metadata),
+        metadata: Value::Map(metadata),
         problems,
         file_bytes: source.len(),
         reader: Box::new(reader),
@@ -430,15 +431,9 @@ fn open_sharded(path: &Path, source: &ByteSource, progress: &Progress) -> Result
                 file_bytes += source.len();
                 reader.sources.push(source);
                 let number = reader.sources.len() as u32 - 1;
-                catalogue(
-                    &header,
-                    number,
-                    |name| wanted.contains(name),
-                    &mut tensors,
-                    &mut reader,
-                    &mut problems,
-                );
                 framework_seen = framework_seen.or_else(|| framework(&header.metadata));
+                let keep = |name: &str| wanted.contains(name);
+                catalogue(header, number, keep, &mut tensors, &mut reader, &mut problems);
                 tensors.iter().skip(first).map(|tensor| tensor.name.clone()).collect()
             }
             Err(error) => {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::request::{CheckpointId, JobError, JobOutcome};
+use super::difference;
+use super::request::{CheckpointId, JobError, JobOutcome, ValueSummary};
 use crate::analysis::norms::{Norms, norms};
 use crate::analysis::slice::{Cell, Grid, Plane, Window, grid, window};
 use crate::analysis::spectrum::{Spectrum, SpectrumError, spectrum};
@@ -21,6 +22,21 @@ pub enum Look {
     Norms,
     /// Singular values.
     Spectrum,
+    /// Statistics and value counts of the tensor and of another one.
+    Both(Against),
+    /// A picture or single values beside another tensor: of the picture the difference, of single values both.
+    Beside(Against, Box<Look>),
+}
+
+/// The tensor that another one is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Against {
+    /// Of which opening.
+    pub checkpoint: CheckpointId,
+    /// Which one. Planes are in terms of its axes, and differences are it minus the other.
+    pub tensor: TensorId,
+    /// For each of its axes the other tensor's, where they lie differently.
+    pub axes: Option<Box<[usize]>>,
 }
 
 /// Which kernels of a convolution's weight.
@@ -64,6 +80,19 @@ impl Look {
             Self::Window(_) => "Values",
             Self::Norms => "Norms",
             Self::Spectrum => "Spectrum",
+            Self::Both(_) => "Histograms",
+            Self::Beside(_, look) => match **look {
+                Self::Window(_) => "Values of both",
+                _ => "Difference",
+            },
+        }
+    }
+
+    /// The tensor that it compares with.
+    pub fn against(&self) -> Option<&Against> {
+        match self {
+            Self::Both(against) | Self::Beside(against, _) => Some(against),
+            _ => None,
         }
     }
 
@@ -95,6 +124,10 @@ pub enum Looked {
     Norms(NormsSummary),
     /// Singular values.
     Spectrum(Spectrum),
+    /// Statistics and value counts of two tensors.
+    Both(Box<[ValueSummary; 2]>),
+    /// Single values of two tensors.
+    Windows(Window, Window),
 }
 
 impl Looked {
@@ -105,6 +138,8 @@ impl Looked {
             Self::Window(window) => window.elements.len() * 32,
             Self::Norms(_) => 64 << 10,
             Self::Spectrum(spectrum) => spectrum.singular_values.len() * 8,
+            Self::Both(both) => both.iter().map(ValueSummary::memory_bytes).sum(),
+            Self::Windows(left, right) => (left.elements.len() + right.elements.len()) * 32,
         }
     }
 }
@@ -121,7 +156,7 @@ pub struct HeatMap {
 }
 
 impl HeatMap {
-    fn new(grid: Grid, tile: Option<(usize, usize)>) -> Self {
+    pub(super) fn new(grid: Grid, tile: Option<(usize, usize)>) -> Self {
         let mut magnitudes: Vec<f32> = grid.cells.iter().map(|cell| extreme(cell).abs()).collect();
         magnitudes.retain(|magnitude| !magnitude.is_nan());
         magnitudes.sort_by(f32::total_cmp);
@@ -213,12 +248,19 @@ impl Lengths {
     }
 }
 
-/// Looks. Blocks; stops soon after `progress` is cancelled.
+/// Looks. Blocks; stops soon after `progress` is cancelled. `other` is the opening that the look compares with.
 pub(super) fn look(
     checkpoint: &Checkpoint,
+    other: Option<&Checkpoint>,
     key: &LookKey,
     progress: &Progress,
 ) -> Result<Arc<Looked>, JobOutcome> {
+    if let Some(against) = key.look.against() {
+        let other =
+            other.ok_or_else(|| JobOutcome::Failed(JobError::new("The other side is closed.", None)))?;
+        let two = difference::Two { left: (checkpoint, key.tensor), right: (other, against) };
+        return two.look(&key.look, progress).map(Arc::new);
+    }
     let id = key.tensor;
     let failed = |error: ReadError| match error {
         ReadError::Cancelled => JobOutcome::Cancelled,
@@ -233,7 +275,9 @@ pub(super) fn look(
             Looked::Picture(HeatMap::new(grid, None))
         }
         Look::Kernels(kernels) => {
-            Looked::Picture(side_by_side(checkpoint, id, kernels, progress).map_err(failed)?)
+            let dims = checkpoint.tensor(id).shape.dims();
+            let grid = |plane: &Plane, down, across| grid(checkpoint, id, plane, down, across, progress);
+            Looked::Picture(side_by_side(dims, kernels, &grid).map_err(failed)?)
         }
         Look::Window(plane) => Looked::Window(window(checkpoint, id, plane, progress).map_err(failed)?),
         Look::Norms => {
@@ -250,18 +294,22 @@ pub(super) fn look(
                 error => JobOutcome::Failed(JobError::new(format!("There is no spectrum: {error}."), None)),
             })?)
         }
+        Look::Both(_) | Look::Beside(..) => {
+            return Err(JobOutcome::Failed(JobError::new("The other side is missing.", None)));
+        }
     };
     Ok(Arc::new(looked))
 }
 
+/// Makes a grid of a plane, of at most so many cells down and across.
+pub(super) type Gridder<'a> = dyn Fn(&Plane, usize, usize) -> Result<Grid, ReadError> + 'a;
+
 /// One plane per position inside the kernel, put together so that every kernel is whole again.
-fn side_by_side(
-    checkpoint: &Checkpoint,
-    id: TensorId,
+pub(super) fn side_by_side(
+    dims: &[u64],
     kernels: &Kernels,
-    progress: &Progress,
+    grid: &Gridder<'_>,
 ) -> Result<HeatMap, ReadError> {
-    let dims = checkpoint.tensor(id).shape.dims();
     let [output, input, down, across] = kernels.axes;
     let extent = |axis: usize| dims.get(axis).copied().unwrap_or(0).min(Kernels::LARGEST) as usize;
     let (height, width) = (extent(down), extent(across));
@@ -283,7 +331,7 @@ fn side_by_side(
             rows: kernels.outputs.clone(),
             columns: kernels.inputs.clone(),
         };
-        let part = grid(checkpoint, id, &plane, outputs, inputs, progress)?;
+        let part = grid(&plane, outputs, inputs)?;
         for (index, cell) in part.cells.iter().enumerate() {
             let (output, input) = (index / inputs.max(1), index % inputs.max(1));
             let place = (output * height + y) * (inputs * width) + input * width + x;

@@ -5,6 +5,8 @@
 
 pub mod cache;
 pub mod compare;
+mod difference;
+pub mod export;
 pub mod loadable;
 pub mod look;
 pub mod request;
@@ -19,9 +21,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use crate::export::report::ReportFormat;
 pub use cache::Cache;
+pub use compare::{CompareOptions, Compared, ComparisonKey, MetadataLine, Paired};
 pub use loadable::Loadable;
-pub use look::{HeatMap, Look, LookKey, Looked, NormsSummary};
+pub use look::{Against, HeatMap, Look, LookKey, Looked, NormsSummary};
 pub use request::{
     CheckpointId, EXAMPLES, Example, FileIdentity, JobError, JobEvent, JobKey, JobOutcome, JobOutput,
     JobRequest, ScannedTensor, StatisticsKey, Subject, Surroundings, ValueSummary,
@@ -151,7 +155,7 @@ impl JobRunner {
 
     /// Cancels all jobs of one opening.
     pub fn cancel_all_of(&mut self, checkpoint: CheckpointId) {
-        self.stop(|key| key.checkpoint() == checkpoint);
+        self.stop(|key| key.checkpoint() == checkpoint || key.other() == Some(checkpoint));
     }
 
     fn stop(&mut self, matches: impl Fn(&JobKey) -> bool) {

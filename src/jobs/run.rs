@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::request::{Example, JobError, JobOutcome, JobOutput, JobRequest, Subject, ValueSummary};
 use super::surroundings::surroundings;
-use super::{look, scan};
+use super::{compare, look, scan};
+use crate::analysis::compatibility::Compatibility;
 use crate::analysis::scan::{scan_together, threads};
+use crate::export::report::Report;
 use crate::formats::{self, OpenError};
 use crate::model::{Cancelled, Checkpoint, Progress, ReadError, TensorId};
 
@@ -31,7 +33,24 @@ pub fn run(request: &JobRequest, progress: &Progress, report: &(dyn Fn(JobOutput
             summarise(checkpoint, key.subject, progress).map(JobOutput::Summarised)
         }
         JobRequest::Scan { checkpoint, .. } => scan::scan(checkpoint, progress, report),
-        JobRequest::Look { key, checkpoint } => look::look(checkpoint, key, progress).map(JobOutput::Looked),
+        JobRequest::Look { key, checkpoint, other } => {
+            look::look(checkpoint, other.as_deref(), key, progress).map(JobOutput::Looked)
+        }
+        JobRequest::Compare { left, right, options, .. } => {
+            compare::job::run(left, right, options, progress, report)
+        }
+        JobRequest::Compatibility { checkpoint, model, .. } => {
+            Ok(JobOutput::Fitted(Arc::new(Compatibility::of(checkpoint, model))))
+        }
+        JobRequest::SaveReport { left, right, compared, format, path, .. } => {
+            let report = Report { left, right, comparison: &compared.comparison };
+            report.save(*format, path).map(|()| JobOutput::Saved(path.clone())).map_err(|error| {
+                JobOutcome::Failed(JobError::new(
+                    format!("Failed to write the report: {error}."),
+                    Some("Choose a folder that can be written to and has space"),
+                ))
+            })
+        }
     };
     match result {
         _ if progress.is_cancelled() => JobOutcome::Cancelled,

@@ -50,9 +50,7 @@ pub struct LayerTree {
 impl LayerTree {
     /// Builds the tree from the parts of each tensor's path: keys are split at `.` and `/`.
     pub fn build(tensors: &[TensorInfo], layers: &[LayerInfo]) -> Self {
-        let mut tree =
-            Self { nodes: vec![LayerNode::default()], tensor_parents: Vec::with_capacity(tensors.len()) };
-        let mut known: HashMap<(NodeId, String), NodeId> = HashMap::new();
+        let mut builder = Builder::new(tensors.len());
         for (index, tensor) in tensors.iter().enumerate() {
             let mut node = NodeId(0);
             let mut parts = segments(&tensor.path).peekable();
@@ -60,72 +58,24 @@ impl LayerTree {
                 if parts.peek().is_none() {
                     break;
                 }
-                node = tree.child(&mut known, node, part);
+                node = builder.child(node, part);
             }
-            tree.nodes[node.0 as usize].tensors.push(TensorId(index as u32));
-            tree.tensor_parents.push(node);
-            tree.add_totals(node, tensor);
+            builder.tree.nodes[node.0 as usize].tensors.push(TensorId(index as u32));
+            builder.tree.tensor_parents.push(node);
+            builder.tree.add_totals(node, tensor);
         }
         if tensors.is_empty() {
-            tree.add_layers(&mut known, layers);
+            builder.add_layers(layers);
         }
         for (index, layer) in layers.iter().enumerate() {
-            let mut node = NodeId(0);
-            let mut found = true;
-            for part in segments(&layer.segments) {
-                match known.get(&(node, part.to_owned())) {
-                    Some(&child) => node = child,
-                    None => found = false,
-                }
-            }
-            if found && (node != NodeId(0) || layer.segments.is_empty()) {
-                let entry = &mut tree.nodes[node.0 as usize];
+            let found = segments(&layer.segments).try_fold(NodeId(0), |node, part| builder.find(node, part));
+            if let Some(node) = found.filter(|&node| node != NodeId(0) || layer.segments.is_empty()) {
+                let entry = &mut builder.tree.nodes[node.0 as usize];
                 entry.class.clone_from(&layer.class);
                 entry.layer = Some(index);
             }
         }
-        tree
-    }
-
-    fn child(&mut self, known: &mut HashMap<(NodeId, String), NodeId>, parent: NodeId, name: &str) -> NodeId {
-        // Tensors of one layer stand together: the newest group is nearly always the one.
-        let newest = self.nodes[parent.0 as usize].children.last().copied();
-        if let Some(id) = newest.filter(|id| self.nodes[id.0 as usize].name == name) {
-            return id;
-        }
-        if let Some(&id) = known.get(&(parent, name.to_owned())) {
-            return id;
-        }
-        let id = NodeId(self.nodes.len() as u32);
-        let depth = self.nodes[parent.0 as usize].depth + 1;
-        self.nodes.push(LayerNode {
-            name: name.to_owned(),
-            parent: Some(parent),
-            depth,
-            ..LayerNode::default()
-        });
-        self.nodes[parent.0 as usize].children.push(id);
-        known.insert((parent, name.to_owned()), id);
-        id
-    }
-
-    /// A file that describes its layers and holds no tensors still has a tree.
-    fn add_layers(&mut self, known: &mut HashMap<(NodeId, String), NodeId>, layers: &[LayerInfo]) {
-        for layer in layers {
-            let mut node = NodeId(0);
-            for part in segments(&layer.segments) {
-                node = self.child(known, node, part);
-            }
-            if let Some(count) = layer.configured {
-                let entry = &mut self.nodes[node.0 as usize];
-                (entry.parameters, entry.trainable) = (count.parameters, count.trainable);
-                if layer.segments.len() == 1 {
-                    let root = &mut self.nodes[0];
-                    root.parameters = root.parameters.saturating_add(count.parameters);
-                    root.trainable = root.trainable.saturating_add(count.trainable);
-                }
-            }
-        }
+        builder.tree
     }
 
     fn add_totals(&mut self, mut node: NodeId, tensor: &TensorInfo) {
@@ -197,6 +147,89 @@ impl LayerTree {
     }
 }
 
+/// A tree that grows, and the names in it.
+struct Builder<'a> {
+    tree: LayerTree,
+    /// Of each node.
+    names: Vec<&'a str>,
+    /// Children of the groups that have more than [`Self::SEARCHED`], by parent and name.
+    known: HashMap<(NodeId, &'a str), NodeId>,
+}
+
+impl<'a> Builder<'a> {
+    /// So few children are searched one by one: most groups have no more, and need no entries in a table.
+    const SEARCHED: usize = 16;
+
+    fn new(tensors: usize) -> Self {
+        let tree =
+            LayerTree { nodes: vec![LayerNode::default()], tensor_parents: Vec::with_capacity(tensors) };
+        Self { tree, names: vec![""], known: HashMap::new() }
+    }
+
+    fn find(&self, parent: NodeId, name: &str) -> Option<NodeId> {
+        let children = &self.tree.nodes[parent.0 as usize].children;
+        let is_named = |id: &NodeId| self.names[id.0 as usize] == name;
+        // Tensors of one layer stand together: the newest group is nearly always the one.
+        if let Some(&newest) = children.last().filter(|id| is_named(id)) {
+            return Some(newest);
+        }
+        if children.len() > Self::SEARCHED {
+            return self.known.get(&(parent, name)).copied();
+        }
+        children.iter().copied().find(is_named)
+    }
+
+    fn child(&mut self, parent: NodeId, name: &'a str) -> NodeId {
+        if let Some(id) = self.find(parent, name) {
+            return id;
+        }
+        let id = NodeId(self.tree.nodes.len() as u32);
+        let entry = &mut self.tree.nodes[parent.0 as usize];
+        entry.children.push(id);
+        match entry.children.len() - 1 {
+            Self::SEARCHED => {
+                let names = &self.names;
+                self.known.extend(
+                    entry.children[..Self::SEARCHED].iter().map(|&id| ((parent, names[id.0 as usize]), id)),
+                );
+                self.known.insert((parent, name), id);
+            }
+            before if before > Self::SEARCHED => {
+                self.known.insert((parent, name), id);
+            }
+            _ => {}
+        }
+        let depth = entry.depth + 1;
+        self.names.push(name);
+        self.tree.nodes.push(LayerNode {
+            name: name.to_owned(),
+            parent: Some(parent),
+            depth,
+            ..LayerNode::default()
+        });
+        id
+    }
+
+    /// A file that describes its layers and holds no tensors still has a tree.
+    fn add_layers(&mut self, layers: &'a [LayerInfo]) {
+        for layer in layers {
+            let mut node = NodeId(0);
+            for part in segments(&layer.segments) {
+                node = self.child(node, part);
+            }
+            if let Some(count) = layer.configured {
+                let entry = &mut self.tree.nodes[node.0 as usize];
+                (entry.parameters, entry.trainable) = (count.parameters, count.trainable);
+                if layer.segments.len() == 1 {
+                    let root = &mut self.tree.nodes[0];
+                    root.parameters = root.parameters.saturating_add(count.parameters);
+                    root.trainable = root.trainable.saturating_add(count.trainable);
+                }
+            }
+        }
+    }
+}
+
 /// The parts of a path of keys: each key split at `.` and `/`, empty parts left out.
 pub fn segments(path: &[String]) -> impl Iterator<Item = &str> {
     path.iter().flat_map(|key| key.split(['.', '/'])).filter(|part| !part.is_empty())
@@ -265,6 +298,21 @@ mod tests {
         assert_eq!((tree.node(a).parameters, tree.node(a).bytes, tree.node(a).total_tensors), (9, 36, 3));
         assert_eq!(tree.path(tree.parent_of(TensorId(0))), "a.b");
         assert_eq!(tree.tensors_under(a), [TensorId(2), TensorId(0), TensorId(1)]);
+    }
+
+    #[test]
+    fn a_group_is_one_however_its_tensors_are_scattered_and_however_many_stand_beside_it() {
+        let names = |suffix: &'static str| (0..40).map(move |index| format!("blocks.{index}.{suffix}"));
+        let tensors: Vec<TensorInfo> =
+            names("weight").chain(names("bias")).map(|name| parameter(&name, 1)).collect();
+        let tree = LayerTree::build(&tensors, &[]);
+        assert_eq!(tree.len(), 42);
+        let blocks = tree.node(tree.root()).children[0];
+        for (index, &block) in tree.node(blocks).children.iter().enumerate() {
+            let index = index as u32;
+            assert_eq!(tree.node(block).name, index.to_string());
+            assert_eq!(tree.node(block).tensors, [TensorId(index), TensorId(40 + index)]);
+        }
     }
 
     #[test]

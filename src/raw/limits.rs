@@ -50,3 +50,33 @@ pub const NESTING: usize = 100;
 
 /// Bytes that an expanded view may stand for beyond the bytes that are stored.
 pub const EXPANDED_BYTES: u64 = 256 << 20;
+
+/// Bytes of one element or record, which are held in memory: numpy's text and structured records have any size.
+pub const RECORD_BYTES: u64 = 16 << 20;
+
+/// Plain values of a distributed checkpoint that are read; each is an archive of its own.
+pub const PICKLED_VALUES: usize = 50_000;
+
+/// Bytes of all those plain values together.
+pub const PICKLED_VALUE_BYTES: u64 = 256 << 20;
+
+/// Scales of one quantised tensor. There is one per row of a matrix, so an honest tensor has fewer.
+pub const FACTORS: u64 = 16 << 20;
+
+/// Points of one training log that are kept, over all its series. Ten million take 160 MB and far outnumber any screen.
+pub const LOG_POINTS: usize = 20_000_000;
+
+/// Series of one training log. Logs of one scalar per layer reach some thousands.
+pub const LOG_SERIES: usize = 50_000;
+
+/// Bytes of one record of an event file that are read. Larger ones are pictures and graphs, and skipped.
+pub const LOG_RECORD_BYTES: u64 = 64 << 20;
+
+/// Bytes of one line of a text log.
+pub const LOG_LINE_BYTES: usize = 16 << 20;
+
+/// Nesting of JSON logs; trainers write four levels.
+pub const JSON_DEPTH: usize = 64;
+
+/// Buckets of one logged histogram. TensorFlow writes at most 1,549, TensorBoard 30.
+pub const LOG_BUCKETS: usize = 100_000;

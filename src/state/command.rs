@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use super::compare::CompareChange;
 use super::scan::Statistic;
 use super::settings::{Clip, ThemeChoice, ValueScale};
 use super::tree::{SortColumn, TreeChange};
@@ -17,18 +18,21 @@ pub enum Page {
     /// Tree and inspector.
     #[default]
     Explore,
+    /// Two checkpoints side by side.
+    Compare,
     /// Everything that is not a tensor.
     Metadata,
 }
 
 impl Page {
     /// All pages, in the order of the control and of the keys Ctrl+1, Ctrl+2, ….
-    pub const ALL: [Page; 2] = [Page::Explore, Page::Metadata];
+    pub const ALL: [Page; 3] = [Page::Explore, Page::Compare, Page::Metadata];
 
     /// Its name.
     pub fn label(self) -> &'static str {
         match self {
             Self::Explore => "Explore",
+            Self::Compare => "Compare",
             Self::Metadata => "Metadata",
         }
     }
@@ -122,6 +126,8 @@ pub enum Command {
         /// To a file; otherwise to the clipboard.
         to_file: bool,
     },
+    /// Changes what is compared, how, and what is shown of it.
+    Compare(CompareChange),
     /// Says something in the status line.
     Tell(Severity, String),
     /// Shows or hides a statistic as a column of the tree.
@@ -237,6 +243,13 @@ impl Command {
             Self::SetColourRange(_) => "Colour range",
             Self::SavePicture { .. } | Self::CapturePicture { to_file: true, .. } => "Save picture…",
             Self::CapturePicture { .. } => "Copy picture",
+            Self::Compare(change) => match change {
+                CompareChange::Swap => "Swap sides",
+                CompareChange::OpenOn(_) => "Open another…",
+                CompareChange::Run => "Compare",
+                CompareChange::DismissOffer => "Not now",
+                _ => "Compare",
+            },
             Self::ShowStatistic(statistic, _) => statistic.label(),
             Self::SetColumnWidth(..) => "Column width",
             Self::ClearRecents => "Clear recent files",
@@ -274,7 +287,8 @@ impl Command {
             Self::ZoomOut => Some(Shortcut::command("Minus")),
             Self::ZoomReset => Some(Shortcut::command("0")),
             Self::ShowPage(Page::Explore) => Some(Shortcut::command("1")),
-            Self::ShowPage(Page::Metadata) => Some(Shortcut::command("2")),
+            Self::ShowPage(Page::Compare) => Some(Shortcut::command("2")),
+            Self::ShowPage(Page::Metadata) => Some(Shortcut::command("3")),
             Self::TreeCurrent(TreeChange::ExpandAll) => {
                 Some(Shortcut { command: true, shift: true, key: "E" })
             }

@@ -5,6 +5,7 @@
 pub mod apply;
 pub mod chart;
 pub mod command;
+pub mod compare;
 pub mod looks;
 pub mod metadata;
 pub mod notices;
@@ -18,6 +19,7 @@ pub mod treemap;
 
 pub use apply::{Effect, apply, statistics_key};
 pub use command::{Command, Page, Shortcut};
+pub use compare::{CompareChange, CompareState};
 pub use looks::LookStore;
 pub use notices::{Notice, Notices};
 pub use scan::{Scan, ScanStatus, Statistic, ValueFacet};
@@ -28,8 +30,7 @@ pub use tree::{Facets, Item, Row, SortColumn, TreeChange, TreeState};
 
 use std::sync::Arc;
 
-use crate::jobs::Cache;
-use crate::jobs::JobStatus;
+use crate::jobs::{Cache, JobStatus, ReportFormat};
 use crate::model::Checkpoint;
 use crate::text;
 
@@ -52,6 +53,8 @@ pub struct PathDialog {
     pub folder: bool,
     /// What was typed.
     pub text: String,
+    /// The kind of report that is to be saved there, where nothing is to be opened.
+    pub report: Option<ReportFormat>,
 }
 
 /// Everything the window shows.
@@ -71,6 +74,8 @@ pub struct AppState {
     pub looks: LookStore,
     /// Complete scans of files that were open before, by what the files are recognised by.
     pub kept_scans: KeptScans,
+    /// What is compared with what.
+    pub compare: CompareState,
     /// Jobs as of this frame.
     pub jobs: Vec<JobStatus>,
     /// Whether native dialogs work.

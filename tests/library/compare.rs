@@ -90,6 +90,29 @@ fn metrics_of_every_kind_of_number_are_those_of_numpy() {
 }
 
 #[test]
+fn integers_beyond_53_bits_are_compared_to_the_last_digit_also_with_floats() {
+    let file = |name: &str, dtype: &str, bytes: &[u8]| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let entry = ("x", dtype, [5u64].as_slice(), bytes);
+        std::fs::write(&path, crate::safetensors_file::file(&[entry])).unwrap();
+        (open(&path).unwrap(), folder)
+    };
+    let beyond = (1i64 << 53) + 1;
+    let integers = [beyond, 1 << 60, 5, -3, i64::MAX].map(i64::to_le_bytes).concat();
+    let others = [beyond, (1 << 60) + 1, 5, -3, i64::MAX - 1].map(i64::to_le_bytes).concat();
+    let floats = [beyond as f64, 2f64.powi(60), 5.5, -3.0, 2f64.powi(63)].map(f64::to_le_bytes).concat();
+    let ((left, _a), (integers_right, _b)) = (file("a", "I64", &integers), file("b", "I64", &others));
+    let (floats_right, _c) = file("c", "F64", &floats);
+    let values = |right: &Checkpoint| compared(&left, right).pairs[0].values.clone().unwrap();
+    let found = values(&integers_right);
+    assert_eq!((found.changed, found.max_abs, found.l2), (2, 1.0, 2f64.sqrt()));
+    let found = values(&floats_right);
+    assert_eq!((found.changed, found.max_abs, found.l2), (3, 1.0, 1.5));
+    assert_eq!(found.largest.iter().map(|change| change.index).collect::<Vec<_>>(), [0, 4, 2]);
+}
+
+#[test]
 fn a_fine_tuned_model_reads_as_what_was_done_to_it() {
     let (left, right) = pair_of("fine_tune", "pt");
     let comparison = compared(&left, &right);

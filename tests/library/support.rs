@@ -60,7 +60,7 @@ pub fn formats() -> Vec<String> {
         .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .filter(|name| {
-            !["analysis", "compare", "generate", "hostile", "keras_layers", "not_checkpoints", "parity"]
+            !["analysis", "compare", "generate", "hostile", "keras_layers", "large", "not_checkpoints", "parity"]
                 .contains(&name.as_str())
         })
         .collect();

@@ -2,6 +2,7 @@
 
 use crate::model::Dtype;
 
+use super::exact::{self, Exact};
 use super::kernels;
 
 /// How the values of a pair are compared.
@@ -11,15 +12,15 @@ pub(super) enum Lanes {
     Single,
     /// As `f64`.
     Double,
-    /// Both are integers and one has 64 bits, which `f64` would round.
-    Integer,
+    /// One is an integer of 64 bits, which `f64` would round.
+    Exact,
     /// At least one is complex.
     Complex,
 }
 
 impl Lanes {
-    /// The narrowest lanes that hold both exactly; `None` where one has no numbers or no block of whole bytes.
-    /// Integers of 64 bits are rounded to `f64` when they are compared with floating-point numbers.
+    /// The narrowest lanes that hold both exactly; `None` where one has no numbers or no block of whole bytes. Integers
+    /// of 64 bits are rounded to `f64` only beside complex numbers.
     pub fn of(left: &Dtype, right: &Dtype) -> Option<Self> {
         if !left.is_numeric()
             || !right.is_numeric()
@@ -31,11 +32,8 @@ impl Lanes {
         let either = |test: fn(&Dtype) -> bool| test(left) || test(right);
         Some(if either(Dtype::is_complex) {
             Self::Complex
-        } else if either(|dtype| matches!(dtype, Dtype::Int64 | Dtype::Uint64))
-            && is_integer(left)
-            && is_integer(right)
-        {
-            Self::Integer
+        } else if either(|dtype| matches!(dtype, Dtype::Int64 | Dtype::Uint64)) {
+            Self::Exact
         } else if fits_single(left) && fits_single(right) {
             Self::Single
         } else {
@@ -141,22 +139,9 @@ impl Decoder {
         &self.double
     }
 
-    /// As integers, exactly; only for integer types.
-    pub fn integers(&self, bytes: &[u8], out: &mut Vec<i128>) {
-        out.clear();
-        match self.dtype {
-            Dtype::Int64 => {
-                out.extend(bytes.as_chunks::<8>().0.iter().map(|&b| i128::from(i64::from_le_bytes(b))));
-            }
-            Dtype::Uint64 => {
-                out.extend(bytes.as_chunks::<8>().0.iter().map(|&b| i128::from(u64::from_le_bytes(b))));
-            }
-            _ => {
-                let mut values = Vec::with_capacity(bytes.len());
-                self.dtype.decode(bytes, &mut values);
-                out.extend(values.into_iter().map(|value| value as i128));
-            }
-        }
+    /// As numbers that nothing rounds.
+    pub fn exact(&self, bytes: &[u8]) -> Vec<Exact> {
+        exact::decode(&self.dtype, bytes)
     }
 
     /// As (real, imaginary).
@@ -190,8 +175,8 @@ mod tests {
         assert_eq!(lanes(Dtype::Float32, Dtype::Bfloat16), Some(Lanes::Single));
         assert_eq!(lanes(Dtype::Uint8, Dtype::Float16), Some(Lanes::Single));
         assert_eq!(lanes(Dtype::Int32, Dtype::Float32), Some(Lanes::Double));
-        assert_eq!(lanes(Dtype::Int64, Dtype::Int32), Some(Lanes::Integer));
-        assert_eq!(lanes(Dtype::Int64, Dtype::Float32), Some(Lanes::Double));
+        assert_eq!(lanes(Dtype::Int64, Dtype::Int32), Some(Lanes::Exact));
+        assert_eq!(lanes(Dtype::Float32, Dtype::Uint64), Some(Lanes::Exact));
         assert_eq!(lanes(Dtype::Complex64, Dtype::Float32), Some(Lanes::Complex));
         assert_eq!(lanes(Dtype::String, Dtype::Float32), None);
     }
@@ -202,8 +187,5 @@ mod tests {
         assert_eq!(decoder.single(&[255, 2]), [(-1f32).to_le_bytes(), 2f32.to_le_bytes()]);
         let mut decoder = Decoder::new(&Dtype::Int16);
         assert_eq!(decoder.single(&[255, 255]), [(-1f32).to_le_bytes()]);
-        let mut integers = Vec::new();
-        Decoder::new(&Dtype::Uint64).integers(&[255; 8], &mut integers);
-        assert_eq!(integers, [i128::from(u64::MAX)]);
     }
 }

@@ -4,6 +4,7 @@
 //! sides on several threads is `jobs::compare`.
 
 mod buckets;
+mod exact;
 mod kernels;
 mod lanes;
 pub mod layers;

@@ -184,7 +184,7 @@ impl DiffBuilder {
                     let values = a.iter().map(wide).zip(b.iter().map(wide));
                     self.sums.add_block(self.position, self.tolerance, &sums, &buckets, values, beyond)
                 }
-                Lanes::Integer => self.push_integers(left, right),
+                Lanes::Exact => self.push_exact(left, right),
                 Lanes::Complex => self.push_complex(left, right),
             };
             self.position += elements;
@@ -204,24 +204,20 @@ impl DiffBuilder {
         self.sums.add_equal(values.len(), squares, values.iter().map(|value| f64::from_le_bytes(*value)))
     }
 
-    fn push_integers(&mut self, left: &[u8], right: &[u8]) -> u64 {
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        self.left.integers(left, &mut a);
-        self.right.integers(right, &mut b);
+    fn push_exact(&mut self, left: &[u8], right: &[u8]) -> u64 {
+        let (a, b) = (self.left.exact(left), self.right.exact(right));
         for (index, (&a, &b)) in a.iter().zip(&b).enumerate() {
-            let (left, right) = (a as f64, b as f64);
-            let difference = (b - a) as f64;
+            let position = self.position + index as u64;
+            let (left, right) = (a.value(), b.value());
+            if !a.is_finite() || !b.is_finite() {
+                let equal = a == b || (left.is_nan() && right.is_nan());
+                self.sums.add_not_finite(position, left, right, equal);
+                continue;
+            }
+            let difference = a.distance_to(b);
             let changed = a != b && (self.tolerance.is_exact() || self.tolerance.is_exceeded(left, right));
-            let flip = (a < 0 && b > 0) || (a > 0 && b < 0);
-            self.sums.add_one(
-                self.position + index as u64,
-                left,
-                right,
-                difference,
-                difference.abs(),
-                changed,
-                flip,
-            );
+            let flip = a.sign() * b.sign() < 0;
+            self.sums.add_one(position, left, right, difference, difference.abs(), changed, flip);
             self.sums.add_products(left * left, right * right, left * right);
         }
         a.len().min(b.len()) as u64

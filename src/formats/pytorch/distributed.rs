@@ -34,12 +34,6 @@ use crate::model::{
 };
 use crate::raw::{ByteSource, limits};
 
-/// Plain values that are read; each is an archive of its own.
-const VALUES: usize = 50_000;
-
-/// Bytes of all plain values together that are read.
-const VALUE_BYTES: u64 = 256 << 20;
-
 /// Whether it is such a folder, its `.metadata`, or one of its `.distcp` files.
 pub fn detect(probe: &Probe) -> bool {
     metadata_of(probe).is_some()
@@ -292,7 +286,7 @@ impl Folder<'_> {
         let (file, (offset, len)) = place;
         self.values += 1;
         self.value_bytes = self.value_bytes.saturating_add(len);
-        if self.values > VALUES || self.value_bytes > VALUE_BYTES {
+        if self.values > limits::PICKLED_VALUES || self.value_bytes > limits::PICKLED_VALUE_BYTES {
             insert(&mut self.metadata, path, Value::Elided("more values than are read"));
             return Ok(());
         }

@@ -8,6 +8,7 @@ use super::names::Known;
 use super::rebuild::{Rebuilder, Rebuilt};
 use super::storage::{Place, Storage};
 use super::view::View;
+use crate::formats::containers::npy;
 use crate::formats::containers::pickle::{Node, NodeId};
 use crate::model::{Dtype, Shape, Value};
 use crate::raw::{ByteSource, limits};
@@ -163,39 +164,19 @@ fn element(view: &View, id: NodeId) -> Option<Element> {
     let code = view.graph.text(code)?;
     let state = call.state.and_then(|state| view.graph.tuple(state)).unwrap_or_default();
     let order = state.get(1).and_then(|&order| view.graph.text(order));
-    let trimmed = code.trim_start_matches(['<', '>', '|', '=']);
     let big_endian = order == Some(">") || code.starts_with('>');
-    let kind = trimmed.chars().next()?;
-    let size: u64 = trimmed.get(kind.len_utf8()..)?.parse().unwrap_or(0);
-    let dtype = match (kind, size) {
-        ('f', 8) => Dtype::Float64,
-        ('f', 4) => Dtype::Float32,
-        ('f', 2) => Dtype::Float16,
-        ('i', 8) => Dtype::Int64,
-        ('i', 4) => Dtype::Int32,
-        ('i', 2) => Dtype::Int16,
-        ('i', 1) => Dtype::Int8,
-        ('u', 8) => Dtype::Uint64,
-        ('u', 4) => Dtype::Uint32,
-        ('u', 2) => Dtype::Uint16,
-        ('u', 1) => Dtype::Uint8,
-        ('b', 1) => Dtype::Bool,
-        ('c', 16) => Dtype::Complex128,
-        ('c', 8) => Dtype::Complex64,
-        ('U' | 'S' | 'O' | 'a' | 'T', _) => Dtype::String,
-        ('M', _) => Dtype::Other(format!("datetime64{}", unit(view, state)).into(), 64),
-        ('m', _) => Dtype::Other(format!("timedelta64{}", unit(view, state)).into(), 64),
-        ('V', _) if state.get(4).is_some_and(|&fields| view.mapping(fields).is_some()) => {
-            Dtype::Other(fields(view, state).into(), u32::try_from(size.checked_mul(8)?).ok()?)
+    let npy::Element { dtype, bytes, kind, .. } = npy::Element::from_code(code)?;
+    let bits = bytes.checked_mul(8)?;
+    // What the code leaves out stands in the state: units of dates, fields of records.
+    let dtype = match kind {
+        'M' => Dtype::Other(format!("datetime64{}", unit(view, state)).into(), bits),
+        'm' => Dtype::Other(format!("timedelta64{}", unit(view, state)).into(), bits),
+        'V' if state.get(4).is_some_and(|&fields| view.mapping(fields).is_some()) => {
+            Dtype::Other(fields(view, state).into(), bits)
         }
-        _ => Dtype::Other(trimmed.into(), u32::try_from(size.checked_mul(8)?).ok()?),
+        _ => dtype,
     };
-    let bytes = match kind {
-        'U' => size.checked_mul(4)?,
-        'M' | 'm' => 8,
-        _ => size,
-    };
-    Some(Element { dtype, bytes, big_endian, kind })
+    Some(Element { dtype, bytes: bytes.into(), big_endian, kind })
 }
 
 /// The unit of a date, such as `[ns]`: the state ends in (metadata, (unit, how many, …)).

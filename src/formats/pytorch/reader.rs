@@ -8,10 +8,7 @@ use super::rebuild::{Factors, Rebuilt, Resolve};
 use super::storage::{Place, Storage, swap_unit};
 use crate::formats::places::Places;
 use crate::model::{Dtype, Progress, ReadError, Shape, TensorId, TensorReader};
-use crate::raw::{ByteSource, Strided, read_strided, read_strided_at};
-
-/// Scales of one tensor. There is one per row of a matrix, so an honest tensor has fewer.
-const FACTORS: u64 = 16 << 20;
+use crate::raw::{ByteSource, Strided, limits, read_strided, read_strided_at};
 
 /// Where the values of one tensor are.
 pub struct Values {
@@ -134,9 +131,9 @@ impl TorchReader {
             Numbers::Tensor(_, Err(fault)) => return Err(ReadError::unsupported(fault.clone())),
             Numbers::Tensor(dtype, Ok(values)) => {
                 let elements = values.shape.elements();
-                if elements > FACTORS {
+                if elements > limits::FACTORS {
                     let what = "the number of scales of a quantised tensor".into();
-                    return Err(ReadError::OverLimit { what, value: elements, limit: FACTORS });
+                    return Err(ReadError::OverLimit { what, value: elements, limit: limits::FACTORS });
                 }
                 let mut found = Vec::new();
                 self.elements(values, &Progress::new(), &mut |piece| {

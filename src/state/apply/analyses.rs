@@ -65,13 +65,11 @@ pub(super) fn want_look(state: &mut AppState, key: LookKey, again: bool) -> Vec<
     if state.looks.touch(&key) && !again {
         return Vec::new();
     }
-    let Some(checkpoint) =
-        state.session.entry(key.checkpoint).and_then(|entry| entry.checkpoint.value()).cloned()
-    else {
-        return Vec::new();
-    };
+    let opened = |id| state.session.entry(id).and_then(|entry| entry.checkpoint.value()).cloned();
+    let Some(checkpoint) = opened(key.checkpoint) else { return Vec::new() };
+    let other = key.look.against().and_then(|against| opened(against.checkpoint));
     state.looks.begin(key.clone());
-    vec![Effect::Submit(JobRequest::Look { key, checkpoint })]
+    vec![Effect::Submit(JobRequest::Look { key, checkpoint, other })]
 }
 
 /// Starts the scan of a freshly opened checkpoint, unless its results are still known or it is turned off.

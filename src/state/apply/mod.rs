@@ -1,12 +1,13 @@
 //! The only code that changes state. Does no I/O: what must happen outside is returned as [`Effect`]s.
 
 mod analyses;
+mod compare;
 mod opening;
 
 use super::command::{Command, Page};
 use super::tree::{self, TreeChange};
 use super::{AppState, Dialogs, PathDialog};
-use crate::jobs::{CheckpointId, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest};
+use crate::jobs::{CheckpointId, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest, ReportFormat};
 use crate::model::Severity;
 
 pub use analyses::statistics_key;
@@ -35,6 +36,13 @@ pub enum Effect {
         name: String,
         /// The bytes of an SVG file.
         picture: String,
+    },
+    /// Ask where to save a report of the comparison.
+    PickReport {
+        /// Name to suggest.
+        name: String,
+        /// The kind of file.
+        format: ReportFormat,
     },
     /// Take a picture of a part of the window.
     Capture {
@@ -73,6 +81,7 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
         }
         Command::ClosePathDialog => {
             state.path_dialog = None;
+            state.compare.awaiting = None;
             Vec::new()
         }
         Command::Close(id) => close(state, id),
@@ -87,10 +96,12 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             state.session.show(id);
             wanted_statistics(state, false)
         }
+        Command::ShowPage(Page::Compare) => compare::show(state),
         Command::ShowPage(page) => {
             state.page = page;
             Vec::new()
         }
+        Command::Compare(change) => compare::change(state, change),
         Command::Tree(id, change) => change_tree(state, id, change),
         Command::TreeCurrent(change) => state
             .session
@@ -116,7 +127,9 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             name.map_or_else(Vec::new, |text| apply(Command::Copy { what: "name", text }, state))
         }
         Command::FocusFilter => {
-            state.page = Page::Explore;
+            if state.page != Page::Compare {
+                state.page = Page::Explore;
+            }
             vec![Effect::FocusFilter]
         }
         Command::SetTheme(theme) => {
@@ -206,7 +219,7 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
 
 fn ask_for_path(state: &mut AppState, folder: bool) -> Vec<Effect> {
     if state.dialogs == Dialogs::Missing {
-        state.path_dialog = Some(PathDialog { folder, text: String::new() });
+        state.path_dialog = Some(PathDialog { folder, ..PathDialog::default() });
         return Vec::new();
     }
     vec![Effect::PickNative { folder }]
@@ -237,6 +250,18 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
             }
             Vec::new()
         }
+        (JobKey::Compare(key), outcome) => {
+            compare::reported(state, key, outcome);
+            Vec::new()
+        }
+        (JobKey::Compatibility(checkpoint, model), outcome) => {
+            compare::fitted(state, (checkpoint, model), outcome);
+            Vec::new()
+        }
+        (JobKey::SaveReport(_), outcome) => {
+            compare::saved(state, outcome);
+            Vec::new()
+        }
         (JobKey::Scan(id), outcome) => {
             scan_reported(state, id, outcome);
             Vec::new()
@@ -253,6 +278,7 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
                 entry.checkpoint.cancel();
                 if entry.checkpoint.value().is_none() {
                     state.session.remove(id);
+                    state.compare.forget(id);
                 }
             }
             Vec::new()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Effect;
 use super::analyses::{begin_scan, wanted_statistics};
+use super::compare;
 use crate::jobs::{CheckpointId, EXAMPLES, JobRequest, Loadable, Surroundings};
 use crate::model::Checkpoint;
 use crate::state::tree::TreeState;
@@ -12,6 +13,7 @@ use crate::state::{AppState, about};
 
 pub(super) fn open_paths(state: &mut AppState, paths: Vec<PathBuf>) -> Vec<Effect> {
     let mut effects = Vec::new();
+    let mut ids = Vec::new();
     for path in paths {
         if let Some(entry) = state.session.find(&path) {
             let (id, failed) = (entry.id, matches!(entry.checkpoint, Loadable::Failed { .. }));
@@ -19,11 +21,15 @@ pub(super) fn open_paths(state: &mut AppState, paths: Vec<PathBuf>) -> Vec<Effec
             if failed {
                 effects.extend(reload(state, id));
             }
+            ids.extend(state.session.current().map(|entry| entry.id));
             continue;
         }
         let id = state.session.add(path.clone(), None);
+        ids.push(id);
         effects.push(Effect::Submit(JobRequest::Open { id, path }));
     }
+    compare::opening(state, &ids);
+    effects.extend(compare::wanted(state));
     effects
 }
 
@@ -32,9 +38,11 @@ pub(super) fn open_example(state: &mut AppState, index: usize) -> Vec<Effect> {
     if let Some(entry) = state.session.entries.iter().find(|entry| entry.example == Some(index)) {
         let id = entry.id;
         state.session.show(id);
-        return Vec::new();
+        compare::opening(state, &[id]);
+        return compare::wanted(state);
     }
     let id = state.session.add(PathBuf::from(example.name), Some(index));
+    compare::opening(state, &[id]);
     vec![Effect::Submit(JobRequest::OpenExample { id, example: *example })]
 }
 
@@ -42,6 +50,7 @@ pub(super) fn close(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
     state.session.remove(id);
     state.statistics.forget(id);
     state.looks.forget(id);
+    state.compare.forget(id);
     let mut effects = vec![Effect::CancelAllOf(id), Effect::WatchFiles];
     effects.extend(wanted_statistics(state, false));
     effects
@@ -51,6 +60,8 @@ pub(super) fn reload(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
     let Some(new) = state.session.renew(id) else { return Vec::new() };
     state.statistics.forget(id);
     state.looks.forget(id);
+    state.compare.renew(id, new);
+    state.compare.drop_stale();
     let Some(entry) = state.session.entry_mut(new) else { return Vec::new() };
     entry.checkpoint.begin();
     entry.changed_on_disk = false;
@@ -82,5 +93,6 @@ pub(super) fn opened(
     let mut effects = vec![Effect::WatchFiles];
     effects.extend(begin_scan(state, id));
     effects.extend(wanted_statistics(state, false));
+    effects.extend(compare::wanted(state));
     effects
 }

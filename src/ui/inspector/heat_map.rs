@@ -11,7 +11,7 @@ use super::heat_map_paint::{cell_text, image, legend_ui, values_ui};
 use super::parts::{picture_menu_ui, remember_rect, title_ui};
 use super::slice_picker::SlicePicker;
 use crate::jobs::look::Kernels;
-use crate::jobs::{CheckpointId, HeatMap, JobKey, Loadable, Look, LookKey, Looked};
+use crate::jobs::{Against, CheckpointId, HeatMap, JobKey, Loadable, Look, LookKey, Looked};
 use crate::model::TensorId;
 use crate::state::{Clip, Command};
 use crate::text;
@@ -28,7 +28,9 @@ const TEXT_WIDTH: f32 = 44.0;
 const LEAST: u64 = 4;
 
 /// The picture, where one looks at it, and what it was made from.
-pub(super) struct HeatMapView {
+pub(in crate::ui) struct HeatMapView {
+    /// The tensor that the picture compares with: it shows the difference.
+    against: Option<Against>,
     /// Rows and columns that are looked at.
     rows: std::ops::Range<u64>,
     columns: std::ops::Range<u64>,
@@ -48,10 +50,11 @@ struct Painted {
 }
 
 impl HeatMapView {
-    pub(super) fn new(dims: &[u64], picker: &SlicePicker) -> Self {
+    pub(in crate::ui) fn new(dims: &[u64], picker: &SlicePicker) -> Self {
         let (rows, columns) = picker.extent();
         let kernels = Kernels::of(dims);
         Self {
+            against: None,
             rows: 0..rows,
             columns: 0..columns,
             as_kernels: kernels.is_some(),
@@ -61,8 +64,13 @@ impl HeatMapView {
         }
     }
 
+    /// Shows the difference of another tensor to the one that is looked at. `dims` and the plane are the other's.
+    pub(in crate::ui) fn of_difference(dims: &[u64], picker: &SlicePicker, against: Against) -> Self {
+        Self { against: Some(against), ..Self::new(dims, picker) }
+    }
+
     /// Goes back to the whole plane: after another one was chosen.
-    pub(super) fn show_all(&mut self, picker: &SlicePicker) {
+    pub(in crate::ui) fn show_all(&mut self, picker: &SlicePicker) {
         let (rows, columns) = picker.extent();
         (self.rows, self.columns) = (0..rows, 0..columns);
     }
@@ -71,6 +79,10 @@ impl HeatMapView {
         let look = match &self.kernels {
             Some(kernels) if self.as_kernels => Look::Kernels(kernels.clone()),
             _ => Look::Picture(picker.plane(self.rows.clone(), self.columns.clone()), CELLS, CELLS),
+        };
+        let look = match &self.against {
+            Some(against) => Look::Beside(against.clone(), Box::new(look)),
+            None => look,
         };
         LookKey { checkpoint, tensor, look }
     }
@@ -87,7 +99,7 @@ impl HeatMapView {
     }
 
     /// Draws the card. `bits` are those of an element.
-    pub(super) fn ui(
+    pub(in crate::ui) fn ui(
         &mut self,
         ui: &mut Ui,
         ctx: &ViewContext<'_>,
@@ -97,7 +109,7 @@ impl HeatMapView {
     ) {
         let card = ctx.theme.card().show(ui, |ui| {
             ui.horizontal(|ui| {
-                title_ui(ui, ctx, "Heat map");
+                title_ui(ui, ctx, if self.against.is_some() { "Right − left" } else { "Heat map" });
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                     ui.spacing_mut().item_spacing.x = 4.0;
                     picture_menu_ui(ui, ctx, name, "heat map", |_| {});
@@ -213,7 +225,9 @@ impl HeatMapView {
         let (down, across) = (map.grid.down.max(1) as f32, map.grid.across.max(1) as f32);
         let height = (width * down / across).clamp(24.0, 300.0);
         let (rect, response) = ui.allocate_exact_size(Vec2::new(width, height), Sense::click_and_drag());
-        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, "Heat map of the values"));
+        let name =
+            if self.against.is_some() { "Heat map of the differences" } else { "Heat map of the values" };
+        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, name));
         let stale = painted.key != self.key(painted.key.checkpoint, tensor, picker);
         let mut mesh = egui::Mesh::with_texture(painted.texture.id());
         let uv = Rect::from_min_max(Pos2::ZERO, Pos2::new(1.0, 1.0));

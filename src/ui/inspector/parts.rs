@@ -10,10 +10,10 @@ use crate::ui::widgets::{bar, clipped_text, section_ui};
 use crate::ui::{ViewContext, theme};
 
 /// Problems listed before the rest becomes a number.
-pub(super) const PROBLEMS_SHOWN: usize = 50;
+pub(in crate::ui) const PROBLEMS_SHOWN: usize = 50;
 
 /// A label over a number, with the exact value on hover.
-pub(super) struct Cell {
+pub(in crate::ui) struct Cell {
     pub label: &'static str,
     pub value: String,
     pub exact: String,
@@ -21,18 +21,18 @@ pub(super) struct Cell {
 }
 
 /// The name at the head.
-pub(super) fn name_ui(ui: &mut Ui, ctx: &ViewContext<'_>, name: &str) {
+pub(in crate::ui) fn name_ui(ui: &mut Ui, ctx: &ViewContext<'_>, name: &str) {
     let text = RichText::new(text::escape(name)).font(theme::mono_head()).color(ctx.theme.text_strong);
     ui.add(Label::new(text).wrap().selectable(true));
 }
 
 /// The title of a card.
-pub(super) fn title_ui(ui: &mut Ui, ctx: &ViewContext<'_>, text: &str) {
+pub(in crate::ui) fn title_ui(ui: &mut Ui, ctx: &ViewContext<'_>, text: &str) {
     ui.label(RichText::new(text).font(theme::title(13.0)).color(ctx.theme.text_strong));
 }
 
 /// Cells of a label over a number, as many in a line as fit.
-pub(super) fn grid_ui(ui: &mut Ui, ctx: &ViewContext<'_>, cells: &[Cell], least: f32) {
+pub(in crate::ui) fn grid_ui(ui: &mut Ui, ctx: &ViewContext<'_>, cells: &[Cell], least: f32) {
     let width = ui.available_width();
     let columns = ((width / least).floor() as usize).clamp(2, 6);
     let columns = if columns == 5 { 4 } else { columns }; // twelve cells in full lines
@@ -58,7 +58,7 @@ pub(super) fn grid_ui(ui: &mut Ui, ctx: &ViewContext<'_>, cells: &[Cell], least:
 }
 
 /// A name, something dim about it, a bar and a number, in one line.
-pub(super) fn bar_line_ui(
+pub(in crate::ui) fn bar_line_ui(
     ui: &mut Ui,
     ctx: &ViewContext<'_>,
     name: &str,
@@ -117,7 +117,7 @@ pub fn problems_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, c
 }
 
 /// One finding.
-pub(super) fn problem_ui(
+pub(in crate::ui) fn problem_ui(
     ui: &mut Ui,
     ctx: &ViewContext<'_>,
     problem: &crate::model::Problem,
@@ -133,12 +133,12 @@ pub(super) fn problem_ui(
 }
 
 /// Keeps where something is on the screen, for a picture of it in a later frame.
-pub(super) fn remember_rect(ui: &Ui, what: &'static str, rect: Rect) {
+pub(in crate::ui) fn remember_rect(ui: &Ui, what: &'static str, rect: Rect) {
     ui.data_mut(|data| data.insert_temp(egui::Id::unique(("picture", what)), rect));
 }
 
 /// A part of a file name made from a tensor's name.
-pub(super) fn file_name(name: &str) -> String {
+pub(in crate::ui) fn file_name(name: &str) -> String {
     let safe: String = name
         .chars()
         .map(|c| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' })
@@ -148,7 +148,7 @@ pub(super) fn file_name(name: &str) -> String {
 }
 
 /// A menu that copies or saves what a card shows; `more` adds what is particular to it.
-pub(super) fn picture_menu_ui(
+pub(in crate::ui) fn picture_menu_ui(
     ui: &mut Ui,
     ctx: &ViewContext<'_>,
     name: &str,

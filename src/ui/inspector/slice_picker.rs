@@ -6,7 +6,7 @@ use crate::analysis::slice::Plane;
 
 /// A choice of two axes and the position along the others.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct SlicePicker {
+pub(in crate::ui) struct SlicePicker {
     dims: Vec<u64>,
     row_axis: Option<usize>,
     column_axis: Option<usize>,
@@ -16,7 +16,7 @@ pub(super) struct SlicePicker {
 impl SlicePicker {
     /// The axes that show most at first: the last two, or for kernels of a convolution outputs and inputs. A vector runs
     /// down.
-    pub(super) fn new(dims: &[u64]) -> Self {
+    pub(in crate::ui) fn new(dims: &[u64]) -> Self {
         let (row_axis, column_axis) = match dims {
             [] => (None, None),
             [_] => (Some(0), None),
@@ -31,13 +31,13 @@ impl SlicePicker {
     }
 
     /// Rows and columns of the plane.
-    pub(super) fn extent(&self) -> (u64, u64) {
+    pub(in crate::ui) fn extent(&self) -> (u64, u64) {
         let along = |axis: Option<usize>| axis.and_then(|axis| self.dims.get(axis)).copied().unwrap_or(1);
         (along(self.row_axis), along(self.column_axis))
     }
 
     /// A part of the plane.
-    pub(super) fn plane(&self, rows: std::ops::Range<u64>, columns: std::ops::Range<u64>) -> Plane {
+    pub(in crate::ui) fn plane(&self, rows: std::ops::Range<u64>, columns: std::ops::Range<u64>) -> Plane {
         Plane {
             row_axis: self.row_axis,
             column_axis: self.column_axis,
@@ -48,7 +48,7 @@ impl SlicePicker {
     }
 
     /// The index of a place in the plane, as Python writes it.
-    pub(super) fn index(&self, row: u64, column: u64) -> String {
+    pub(in crate::ui) fn index(&self, row: u64, column: u64) -> String {
         let at = |axis: usize| match Some(axis) {
             axis if axis == self.row_axis => row,
             axis if axis == self.column_axis => column,
@@ -59,7 +59,7 @@ impl SlicePicker {
     }
 
     /// Draws the choices; nothing for tensors of two dimensions or fewer, which have one plane only.
-    pub(super) fn ui(&mut self, ui: &mut Ui) {
+    pub(in crate::ui) fn ui(&mut self, ui: &mut Ui) {
         if self.dims.len() < 3 {
             return;
         }

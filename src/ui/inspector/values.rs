@@ -21,7 +21,7 @@ const HEIGHT: f32 = 196.0;
 
 /// Statistics and histogram, made ready to draw when they change.
 #[derive(Default)]
-pub(super) struct ValuesView {
+pub(in crate::ui) struct ValuesView {
     shown: Option<Shown>,
 }
 
@@ -227,7 +227,7 @@ fn copies_ui(ui: &mut Ui, ctx: &ViewContext<'_>, histogram: &Histogram, chart: &
 }
 
 /// Bins, scales and clipping. From right to left.
-fn controls_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
+pub(in crate::ui) fn controls_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let (bins, log, scale, clip) = options(&ctx.state.settings);
     ui.spacing_mut().item_spacing.x = 4.0;
     let name = |response: &egui::Response, text: String| {

@@ -7,7 +7,7 @@ use egui::{Align2, DragValue, Rect, RichText, Role, ScrollArea, Sense, Ui, Vec2,
 use super::parts::title_ui;
 use super::slice_picker::SlicePicker;
 use crate::analysis::slice::Window;
-use crate::jobs::{CheckpointId, JobKey, Loadable, Look, LookKey, Looked};
+use crate::jobs::{Against, CheckpointId, JobKey, Loadable, Look, LookKey, Looked};
 use crate::model::TensorId;
 use crate::state::Command;
 use crate::text;
@@ -24,15 +24,26 @@ const SPAN: u64 = 400_000;
 
 /// The table, and the last values it had.
 #[derive(Default)]
-pub(super) struct ValuesTable {
+pub(in crate::ui) struct ValuesTable {
+    /// The tensor that it compares with: cells show both values.
+    against: Option<Against>,
     first_row: u64,
     first_column: u64,
     shown: Option<(LookKey, (u64, u64), Arc<Looked>)>,
 }
 
 impl ValuesTable {
+    /// Shows the values of another tensor below those of the one that is looked at.
+    pub(in crate::ui) fn of_both(against: Against) -> Self {
+        Self { against: Some(against), ..Self::default() }
+    }
+
+    fn cell_size(&self) -> Vec2 {
+        if self.against.is_some() { Vec2::new(CELL.x, CELL.y * 1.8) } else { CELL }
+    }
+
     /// Draws the card.
-    pub(super) fn ui(
+    pub(in crate::ui) fn ui(
         &mut self,
         ui: &mut Ui,
         ctx: &ViewContext<'_>,
@@ -49,9 +60,14 @@ impl ValuesTable {
                         .on_hover_text("Copy the values that were read, as lines with tabs")
                         .clicked()
                         && let Some((_, (row, column), looked)) = &self.shown
-                        && let Looked::Window(window) = &**looked
                     {
-                        let text = copied(window, *row, *column);
+                        let text = match &**looked {
+                            Looked::Window(window) => copied(window, *row, *column),
+                            Looked::Windows(left, right) => {
+                                copied(left, *row, *column) + "\n" + &copied(right, *row, *column)
+                            }
+                            _ => String::new(),
+                        };
                         ctx.commands.send(Command::Copy { what: "values", text });
                     }
                     first_ui(ui, "From column", &mut self.first_column, columns);
@@ -81,11 +97,13 @@ impl ValuesTable {
     ) -> (u64, u64) {
         let theme = ctx.theme;
         let (down, across) = ((rows - self.first_row).min(SPAN), (columns - self.first_column).min(SPAN / 4));
-        let window = self.shown.as_ref().and_then(|(_, at, looked)| match &**looked {
-            Looked::Window(window) => Some((*at, window)),
+        let windows = self.shown.as_ref().and_then(|(_, at, looked)| match &**looked {
+            Looked::Window(window) => Some((*at, [Some(window), None])),
+            Looked::Windows(left, right) => Some((*at, [Some(left), Some(right)])),
             _ => None,
         });
-        let size = Vec2::new(INDEX_WIDTH + CELL.x * across as f32, CELL.y * (down + 1) as f32);
+        let cell_size = self.cell_size();
+        let size = Vec2::new(INDEX_WIDTH + CELL.x * across as f32, CELL.y + cell_size.y * down as f32);
         let mut visible = (self.first_row, self.first_column);
         let height = size.y.min(HEIGHT);
         ScrollArea::both()
@@ -95,9 +113,9 @@ impl ValuesTable {
             .show_viewport(ui, |ui, viewport| {
                 ui.set_min_size(size);
                 let origin = ui.min_rect().min;
-                let top = (viewport.top() / CELL.y).floor().max(0.0) as u64;
+                let top = (viewport.top() / cell_size.y).floor().max(0.0) as u64;
                 let left = (viewport.left() / CELL.x).floor().max(0.0) as u64;
-                let bottom = ((viewport.bottom() / CELL.y).ceil() as u64).min(down);
+                let bottom = ((viewport.bottom() / cell_size.y).ceil() as u64).min(down);
                 let right = ((viewport.right() / CELL.x).ceil() as u64).min(across);
                 visible = (self.first_row + top, self.first_column + left);
                 // The heads stay in view while the values move under them.
@@ -112,21 +130,40 @@ impl ValuesTable {
                 for (row, column) in
                     (top..bottom).flat_map(|row| (left..right).map(move |column| (row, column)))
                 {
-                    let at =
-                        origin + Vec2::new(INDEX_WIDTH + CELL.x * column as f32, CELL.y * (row + 1) as f32);
-                    let cell = Rect::from_min_size(at, CELL - Vec2::new(8.0, 0.0));
+                    let at = origin
+                        + Vec2::new(INDEX_WIDTH + CELL.x * column as f32, CELL.y + cell_size.y * row as f32);
+                    let cell = Rect::from_min_size(at, cell_size - Vec2::new(8.0, 0.0));
                     let (row, column) = (self.first_row + row, self.first_column + column);
-                    let element = window.and_then(|((first_row, first_column), window)| {
-                        let row = row.checked_sub(first_row)? as usize;
-                        window.element(row, column.checked_sub(first_column)? as usize)
+                    let elements = windows.map(|((first_row, first_column), windows)| {
+                        windows.map(|window| {
+                            let row = row.checked_sub(first_row)? as usize;
+                            window?.element(row, column.checked_sub(first_column)? as usize)
+                        })
                     });
-                    let (value, color) = match element {
-                        Some(element) => (element.to_string(), theme.text),
-                        None => ("…".to_owned(), theme.text_disabled),
-                    };
                     let response = ui.interact(cell, ui.scope_id().with((row, column)), Sense::CLICK);
+                    let value = match elements {
+                        Some([Some(left), Some(right)]) if self.against.is_some() => {
+                            both_ui(ui, theme, cell, &left.to_string(), &right.to_string())
+                        }
+                        Some([Some(element), _]) => {
+                            let value = element.to_string();
+                            clipped_text(
+                                ui,
+                                cell,
+                                Align2::RIGHT_CENTER,
+                                &value,
+                                theme::mono_small(),
+                                theme.text,
+                            );
+                            value
+                        }
+                        _ => {
+                            let (font, color) = (theme::mono_small(), theme.text_disabled);
+                            clipped_text(ui, cell, Align2::RIGHT_CENTER, "…", font, color);
+                            "…".to_owned()
+                        }
+                    };
                     response.widget_info(|| WidgetInfo::labeled(Role::Cell, true, &value));
-                    clipped_text(ui, cell, Align2::RIGHT_CENTER, &value, theme::mono_small(), color);
                     if response.clicked() {
                         ctx.commands.send(Command::Copy { what: "value", text: value.clone() });
                     }
@@ -134,8 +171,8 @@ impl ValuesTable {
                 }
                 ui.set_clip_rect(clip);
                 for row in top..bottom {
-                    let at = egui::pos2(index_x, origin.y + CELL.y * (row + 1) as f32);
-                    let cell = Rect::from_min_size(at, Vec2::new(INDEX_WIDTH - 10.0, CELL.y));
+                    let at = egui::pos2(index_x, origin.y + CELL.y + cell_size.y * row as f32);
+                    let cell = Rect::from_min_size(at, Vec2::new(INDEX_WIDTH - 10.0, cell_size.y));
                     if cell.top() < head_y + CELL.y * 0.5 {
                         continue;
                     }
@@ -184,7 +221,11 @@ impl ValuesTable {
         let start = |first: u64, read: u64| first / (read / 2) * (read / 2);
         let (row, column) = (start(row, READ.0), start(column, READ.1));
         let plane = picker.plane(row..(row + READ.0).min(rows), column..(column + READ.1).min(columns));
-        let key = LookKey { checkpoint, tensor, look: Look::Window(plane) };
+        let look = match &self.against {
+            Some(against) => Look::Beside(against.clone(), Box::new(Look::Window(plane))),
+            None => Look::Window(plane),
+        };
+        let key = LookKey { checkpoint, tensor, look };
         match ctx.state.looks.get(&key) {
             Loadable::NotRequested => ctx.commands.send(Command::Look(key)),
             Loadable::Pending { since, .. } => {
@@ -205,6 +246,18 @@ impl ValuesTable {
             }
         }
     }
+}
+
+/// The left value over the right one, in their colours where they differ; returns what the cell says.
+fn both_ui(ui: &Ui, theme: &theme::Theme, cell: Rect, left: &str, right: &str) -> String {
+    if left == right {
+        clipped_text(ui, cell, Align2::RIGHT_CENTER, left, theme::mono_small(), theme.text_second);
+        return left.to_owned();
+    }
+    let (top, bottom) = cell.shrink2(Vec2::new(0.0, 2.0)).split_top_bottom_at_fraction(0.5);
+    clipped_text(ui, top, Align2::RIGHT_CENTER, left, theme::mono_small(), theme.accent);
+    clipped_text(ui, bottom, Align2::RIGHT_CENTER, right, theme::mono_small(), theme.partner);
+    format!("{left} → {right}")
 }
 
 fn first_ui(ui: &mut Ui, name: &str, value: &mut u64, whole: u64) {

@@ -72,7 +72,7 @@ impl ChunkedValues {
             }
             for (numbers, chunk) in self.chunks.found.range(vec![number]..vec![number + 1]) {
                 progress.advance(0)?;
-                let bytes = self.decode(chunk)?;
+                let bytes = self.decode(chunk, progress)?;
                 self.place(&bytes, numbers, height, &mut values);
             }
             for piece in values.chunks_mut(
@@ -89,7 +89,7 @@ impl ChunkedValues {
     }
 
     /// The values of one chunk, as long as a chunk is.
-    fn decode(&self, chunk: &Chunk) -> Result<Vec<u8>, ReadError> {
+    fn decode(&self, chunk: &Chunk, progress: &Progress) -> Result<Vec<u8>, ReadError> {
         let broken = |reason: &'static str| ReadError::malformed("a chunk of a dataset", chunk.at, reason);
         let shape = &self.chunks.shape;
         let wanted = shape.iter().fold(self.item_bytes, |product, &dim| product.saturating_mul(dim));
@@ -106,10 +106,18 @@ impl ChunkedValues {
             match *filter {
                 DEFLATE => {
                     let mut inflated = Vec::new();
-                    flate2::read::ZlibDecoder::new(bytes.as_slice())
-                        .take(wanted.saturating_add(8))
+                    let mut rest =
+                        flate2::read::ZlibDecoder::new(bytes.as_slice()).take(wanted.saturating_add(8));
+                    // In parts, so that a large chunk can be cancelled.
+                    while rest
+                        .by_ref()
+                        .take(limits::CHUNK_BYTES as u64)
                         .read_to_end(&mut inflated)
-                        .map_err(|_| broken("it does not inflate"))?;
+                        .map_err(|_| broken("it does not inflate"))?
+                        > 0
+                    {
+                        progress.advance(0)?;
+                    }
                     bytes = inflated;
                 }
                 SHUFFLE => {

@@ -3,8 +3,8 @@
 use crate::model::ReadError;
 use crate::raw::ByteSource;
 
-/// Bytes read at a time.
-const WINDOW: u64 = 1 << 18;
+/// Bytes read at a time: few at first, twice as many each time when what is read follows what was read last.
+const WINDOW: (u64, u64) = (1 << 14, 1 << 18);
 
 /// Position in a source, with the bytes after it at hand.
 pub(super) struct Window<'a> {
@@ -13,12 +13,14 @@ pub(super) struct Window<'a> {
     start: u64,
     buffer: Vec<u8>,
     position: usize,
+    /// Bytes to read next.
+    ahead: u64,
 }
 
 impl<'a> Window<'a> {
     /// At `offset`.
     pub(super) fn new(source: &'a ByteSource, offset: u64) -> Self {
-        Self { source, start: offset, buffer: Vec::new(), position: 0 }
+        Self { source, start: offset, buffer: Vec::new(), position: 0, ahead: WINDOW.0 }
     }
 
     /// Position in the source.
@@ -36,9 +38,10 @@ impl<'a> Window<'a> {
     fn fill(&mut self, what: &'static str, need: u64) -> Result<(), ReadError> {
         let offset = self.offset();
         self.source.check(what, offset, need)?;
-        self.buffer = self.source.read_up_to(what, offset, need.max(WINDOW))?;
+        self.buffer = self.source.read_up_to(what, offset, need.max(self.ahead))?;
         self.start = offset;
         self.position = 0;
+        self.ahead = (self.ahead * 2).min(WINDOW.1);
         Ok(())
     }
 
@@ -79,6 +82,7 @@ impl<'a> Window<'a> {
             self.start = offset + len;
             self.buffer.clear();
             self.position = 0;
+            self.ahead = WINDOW.0;
         }
         Ok(offset)
     }
@@ -96,7 +100,7 @@ impl<'a> Window<'a> {
                 return Ok(&self.buffer[from..from + len]);
             }
             wanted = held.len();
-            let grown = (wanted as u64 * 2).max(WINDOW).min(self.remaining());
+            let grown = (wanted as u64 * 2).max(self.ahead).min(self.remaining());
             if wanted as u64 > limit || grown <= wanted as u64 {
                 return Err(ReadError::malformed(what, offset, "its line does not end"));
             }
