@@ -6,6 +6,7 @@
 pub mod cache;
 pub mod compare;
 mod difference;
+mod examine;
 pub mod export;
 pub mod loadable;
 pub mod look;

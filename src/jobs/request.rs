@@ -7,6 +7,7 @@ use super::compare::{CompareOptions, Compared, ComparisonKey, Paired};
 use super::look::{LookKey, Looked};
 use crate::analysis::compatibility::Compatibility;
 use crate::analysis::diff::PairDiff;
+use crate::analysis::safety::Safety;
 use crate::analysis::scan::TensorStatistics;
 use crate::analysis::{Statistics, ValueTable};
 use crate::export::report::ReportFormat;
@@ -43,6 +44,8 @@ pub enum JobKey {
     Statistics(StatisticsKey),
     /// Statistics of every tensor of an opening.
     Scan(CheckpointId),
+    /// What the file of an opening would do when it is loaded.
+    Examine(CheckpointId),
     /// A closer look at a tensor.
     Look(LookKey),
     /// Comparing two checkpoints.
@@ -69,7 +72,7 @@ impl JobKey {
     /// The opening it works for.
     pub fn checkpoint(&self) -> CheckpointId {
         match self {
-            Self::Open(id) | Self::Scan(id) | Self::Compatibility(id, _) => *id,
+            Self::Open(id) | Self::Scan(id) | Self::Examine(id) | Self::Compatibility(id, _) => *id,
             Self::Statistics(key) => key.checkpoint,
             Self::Look(key) => key.checkpoint,
             Self::Compare(key) | Self::SaveReport(key) => key.left,
@@ -82,7 +85,7 @@ impl JobKey {
             Self::Look(key) => key.look.against().map(|against| against.checkpoint),
             Self::Compare(key) | Self::SaveReport(key) => Some(key.right),
             Self::Compatibility(_, model) => Some(*model),
-            Self::Open(_) | Self::Scan(_) | Self::Statistics(_) => None,
+            Self::Open(_) | Self::Scan(_) | Self::Examine(_) | Self::Statistics(_) => None,
         }
     }
 }
@@ -150,6 +153,15 @@ pub enum JobRequest {
         /// Read from here.
         checkpoint: Arc<Checkpoint>,
     },
+    /// What a file would do when it is loaded.
+    Examine {
+        /// Of which opening.
+        id: CheckpointId,
+        /// Which file or folder.
+        path: PathBuf,
+        /// What it opened as; `None` where it did not.
+        checkpoint: Option<Arc<Checkpoint>>,
+    },
     /// A closer look at one tensor.
     Look {
         /// Names the result.
@@ -199,7 +211,7 @@ pub enum JobRequest {
 impl JobRequest {
     /// Whether nobody waits for it, so that it must leave room for other jobs.
     pub fn is_background(&self) -> bool {
-        matches!(self, Self::Scan { .. })
+        matches!(self, Self::Scan { .. } | Self::Examine { .. })
     }
 
     /// What it works for.
@@ -208,6 +220,7 @@ impl JobRequest {
             Self::Open { id, .. } | Self::OpenExample { id, .. } => JobKey::Open(*id),
             Self::Statistics { key, .. } => JobKey::Statistics(*key),
             Self::Scan { id, .. } => JobKey::Scan(*id),
+            Self::Examine { id, .. } => JobKey::Examine(*id),
             Self::Look { key, .. } => JobKey::Look(key.clone()),
             Self::Compare { key, .. } => JobKey::Compare(*key),
             Self::Compatibility { ids, .. } => JobKey::Compatibility(ids.0, ids.1),
@@ -220,6 +233,7 @@ impl JobRequest {
         match self {
             Self::Open { path, .. } => format!("Opening {}", file_name(path)),
             Self::Scan { checkpoint, .. } => format!("Scanning {}", file_name(checkpoint.path())),
+            Self::Examine { path, .. } => format!("Looking for code in {}", file_name(path)),
             Self::OpenExample { example, .. } => format!("Opening {}", example.name),
             Self::Look { key, checkpoint, .. } => {
                 format!("{} of {}", key.look.label(), checkpoint.tensor(key.tensor).name)
@@ -269,6 +283,8 @@ pub enum JobOutput {
     Summarised(Arc<ValueSummary>),
     /// Statistics of some tensors of a scan.
     Scanned(Vec<ScannedTensor>),
+    /// What a file would do when it is loaded.
+    Examined(Arc<Safety>),
     /// A closer look at a tensor.
     Looked(Arc<Looked>),
     /// Which tensors will be compared.

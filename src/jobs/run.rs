@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::request::{Example, JobError, JobOutcome, JobOutput, JobRequest, Subject, ValueSummary};
 use super::surroundings::surroundings;
-use super::{compare, look, scan};
+use super::{compare, examine, look, scan};
 use crate::analysis::compatibility::Compatibility;
 use crate::analysis::scan::{scan_together, threads};
 use crate::export::report::Report;
@@ -33,6 +33,9 @@ pub fn run(request: &JobRequest, progress: &Progress, report: &(dyn Fn(JobOutput
             summarise(checkpoint, key.subject, progress).map(JobOutput::Summarised)
         }
         JobRequest::Scan { checkpoint, .. } => scan::scan(checkpoint, progress, report),
+        JobRequest::Examine { path, checkpoint, .. } => {
+            examine::examine(path, checkpoint.as_deref(), progress).map(JobOutput::Examined)
+        }
         JobRequest::Look { key, checkpoint, other } => {
             look::look(checkpoint, other.as_deref(), key, progress).map(JobOutput::Looked)
         }

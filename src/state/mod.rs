@@ -9,6 +9,7 @@ pub mod compare;
 pub mod looks;
 pub mod metadata;
 pub mod notices;
+pub mod safety;
 pub mod scan;
 pub mod session;
 pub mod settings;
@@ -22,6 +23,7 @@ pub use command::{Command, Page, Shortcut};
 pub use compare::{CompareChange, CompareState};
 pub use looks::LookStore;
 pub use notices::{Notice, Notices};
+pub use safety::SafetyStore;
 pub use scan::{Scan, ScanStatus, Statistic, ValueFacet};
 pub use session::{OpenCheckpoint, Session};
 pub use settings::{Clip, Recent, Settings, ThemeChoice, ValueScale};
@@ -76,6 +78,8 @@ pub struct AppState {
     pub kept_scans: KeptScans,
     /// What is compared with what.
     pub compare: CompareState,
+    /// What open files would do when they are loaded.
+    pub safety: SafetyStore,
     /// Jobs as of this frame.
     pub jobs: Vec<JobStatus>,
     /// Whether native dialogs work.
