@@ -5,8 +5,8 @@
 mod bounded;
 mod compare;
 mod compatibility;
-mod export;
 mod curves;
+mod export;
 mod fixtures;
 mod keras_folders;
 mod keras_layers;

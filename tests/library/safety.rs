@@ -13,7 +13,7 @@ use crate::support::{Complaints, fixtures, folder};
 fn safety_of(path: &Path) -> Safety {
     let progress = Progress::new();
     let examined = formats::examine(path, true, &progress);
-    let evidence = formats::with_opened(examined, &formats::open(path, &progress));
+    let evidence = formats::with_opened(examined, formats::open(path, &progress).as_ref());
     judge(&evidence.unwrap_or_else(|error| panic!("{error}")))
 }
 

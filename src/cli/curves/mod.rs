@@ -43,9 +43,15 @@ pub struct Options {
 pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failure> {
     let gathered = gathered(&options.paths, options.name_pattern.clone())?;
     let moved = if options.drift { Some(moved(&gathered)?) } else { None };
-    let shown: Vec<&Series> = gathered.series.iter().filter(|series| options.all || series.is_curve).collect();
+    let shown: Vec<&Series> =
+        gathered.series.iter().filter(|series| options.all || series.is_curve).collect();
     if options.json {
-        let report = json::Report { paths: &options.paths, gathered: &gathered, series: &shown, drift: moved.as_ref() };
+        let report = json::Report {
+            paths: &options.paths,
+            gathered: &gathered,
+            series: &shown,
+            drift: moved.as_ref(),
+        };
         serde_json::to_writer(&mut *out, &report).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else if options.csv {
@@ -66,7 +72,7 @@ pub(super) fn gathered(paths: &[PathBuf], pattern: Option<NamePattern>) -> Resul
 
 fn moved(gathered: &Gathered) -> Result<Drift, Failure> {
     let checkpoints = gathered.main_checkpoints().filter(|series| series.members.len() > 1);
-    let checkpoints =
-        checkpoints.ok_or_else(|| Failure::Message("--drift needs a folder with at least two checkpoints".to_owned()))?;
+    let checkpoints = checkpoints
+        .ok_or_else(|| Failure::Message("--drift needs a folder with at least two checkpoints".to_owned()))?;
     drift(checkpoints, &Progress::new(), &|_| {}).map_err(|_| Failure::Message("cancelled".to_owned()))
 }

@@ -34,8 +34,9 @@ pub fn look_inside(checkpoint: &Checkpoint, progress: &Progress) -> Inside {
         has_model: false,
     };
     for (id, tensor) in checkpoint.tensors() {
-        inside.has_model |= matches!(tensor.role, TensorRole::Parameter | TensorRole::Buffer | TensorRole::Ema)
-            || (tensor.role == TensorRole::Unknown && !tensor.shape.dims().is_empty());
+        inside.has_model |=
+            matches!(tensor.role, TensorRole::Parameter | TensorRole::Buffer | TensorRole::Ema)
+                || (tensor.role == TensorRole::Unknown && !tensor.shape.dims().is_empty());
         let last = tensor.path.last().map_or("", String::as_str);
         match tensor.role {
             TensorRole::Optimizer if tensor.shape.dims().is_empty() => {

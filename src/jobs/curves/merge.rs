@@ -28,7 +28,8 @@ impl Logs {
             }
             let folder = place.path.parent();
             let numbers: Vec<(String, f64)> = log.scalars;
-            let beside = opened.iter_mut().filter(|one| !numbers.is_empty() && one.place.path.parent() == folder);
+            let beside =
+                opened.iter_mut().filter(|one| !numbers.is_empty() && one.place.path.parent() == folder);
             for one in beside {
                 one.member.numbers.extend(numbers.iter().cloned());
             }
@@ -92,7 +93,10 @@ pub fn merge(gathered: &mut Gathered) {
         });
         let mut kept: Vec<usize> = Vec::new();
         for index in group {
-            let holder = kept.iter().copied().find(|&other| is_beginning_of(&gathered.series[index], &gathered.series[other]));
+            let holder = kept
+                .iter()
+                .copied()
+                .find(|&other| is_beginning_of(&gathered.series[index], &gathered.series[other]));
             let Some(holder) = holder else {
                 kept.push(index);
                 continue;
@@ -135,10 +139,13 @@ pub fn merge(gathered: &mut Gathered) {
 /// Whether every point of `series` is one of `longer` at the same place from the start.
 fn is_beginning_of(series: &Series, longer: &Series) -> bool {
     let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan());
-    let values = series.len() <= longer.len() && series.values.iter().zip(&longer.values).all(|(a, b)| same(*a, *b));
+    let values =
+        series.len() <= longer.len() && series.values.iter().zip(&longer.values).all(|(a, b)| same(*a, *b));
     let axes = series.axes.iter().all(|axis| {
         axis.kind == AxisKind::Index
-            || longer.axis(axis.kind).is_some_and(|other| axis.values.iter().zip(other).all(|(a, b)| same(*a, *b)))
+            || longer
+                .axis(axis.kind)
+                .is_some_and(|other| axis.values.iter().zip(other).all(|(a, b)| same(*a, *b)))
     });
     values && axes
 }
@@ -161,7 +168,10 @@ mod tests {
 
     #[test]
     fn different_values_of_one_name_become_runs_of_their_own() {
-        let mut gathered = Gathered { series: vec![series("a.csv", &[3.0]), series("b.csv", &[2.0])], ..Gathered::default() };
+        let mut gathered = Gathered {
+            series: vec![series("a.csv", &[3.0]), series("b.csv", &[2.0])],
+            ..Gathered::default()
+        };
         merge(&mut gathered);
         assert_eq!(gathered.runs(), ["/a.csv", "/b.csv"]);
     }
