@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use ckptscope::state::compare::{Chip, CompareColumn, TableChange};
 use ckptscope::state::{SortColumn, Statistic, TreeChange};
 
 #[path = "../support/many_tensors.rs"]
@@ -48,6 +49,30 @@ fn main() {
         println!("{name:<44} {:>6.2} ms", milliseconds(start.elapsed()));
     }
     println!("rows made anew {} times", window.rebuilds());
+    comparison();
+}
+
+/// The Compare page, with a pair for each tensor.
+fn comparison() {
+    let (mut window, taken_in) = Frames::comparing(100_000);
+    println!("{:<44} {:>9} {:>9}", "frames, 100,000 pairs", "median", "p99");
+    report("as compared", |window, _| window.frame(Vec::new()), &mut window);
+    report("scrolling", |window, _| window.frame(wheel(37.0)), &mut window);
+    println!("{:<44} {:>6.2} ms", "a whole comparison arrives", milliseconds(taken_in));
+    for (name, change) in [
+        ("only changed", TableChange::Chip(Chip::Changed)),
+        ("everything again", TableChange::Chip(Chip::Changed)),
+        ("sort by name", TableChange::SortBy(CompareColumn::Name)),
+        ("sort by relative change", TableChange::SortBy(CompareColumn::Relative)),
+        ("filter by a part of the name", TableChange::Filter("layers.77".to_owned())),
+        ("remove the filter", TableChange::Filter(String::new())),
+        ("by layer", TableChange::AsList(false)),
+        ("expand all", TableChange::ExpandAll),
+    ] {
+        let start = Instant::now();
+        window.change_pairs(change);
+        println!("{name:<44} {:>6.2} ms", milliseconds(start.elapsed()));
+    }
 }
 
 fn report(name: &str, story: impl Fn(&mut Frames, usize) -> Duration, window: &mut Frames) {

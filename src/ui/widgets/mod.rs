@@ -116,6 +116,23 @@ pub fn clipped_text(
     width
 }
 
+/// A dotted name in one line. Where it does not fit its first parts are left out, for its last ones tell it from its
+/// neighbours. Returns the width it took.
+pub fn clipped_name(ui: &Ui, rect: Rect, name: &str, font: FontId, color: egui::Color32) -> f32 {
+    let fits = |text: String| {
+        let galley = ui.painter().layout_no_wrap(text, font.clone(), color);
+        galley.size().x <= rect.width()
+    };
+    if fits(name.to_owned()) {
+        return clipped_text(ui, rect, Align2::LEFT_CENTER, name, font, color);
+    }
+    let ends = name.match_indices(['.', '/']).map(|(at, _)| &name[at + 1..]).filter(|rest| !rest.is_empty());
+    let last = ends.clone().last().unwrap_or(name);
+    let shown = ends.map(|rest| format!("…{rest}")).find(|text| fits(text.clone()));
+    let shown = shown.unwrap_or_else(|| if last == name { name.to_owned() } else { format!("…{last}") });
+    clipped_text(ui, rect, Align2::LEFT_CENTER, &shown, font, color)
+}
+
 /// The triangle of a group: to the right when closed, down when open.
 pub fn chevron(ui: &Ui, center: Pos2, open: bool, color: egui::Color32) {
     let points = if open {
