@@ -18,7 +18,7 @@ use crate::state::tree::{Item, TreeChange};
 use crate::state::{Command, Page};
 use crate::text;
 use crate::ui::tree_table::filter_id;
-use crate::ui::widgets::{bar, chevron, clipped_text, pill_ui};
+use crate::ui::widgets::{bar, chevron, clipped_name, clipped_text, pill_ui};
 use crate::ui::{ViewContext, theme};
 
 const HEADER_HEIGHT: f32 = 26.0;
@@ -283,15 +283,22 @@ impl Line<'_> {
             CompareItem::Leaf(leaf) if is_calm(self.found, leaf) && !selected => theme.text_second,
             _ => strong,
         };
-        let used = clipped_text(ui, place, Align2::LEFT_CENTER, shown, theme::body(), color);
-        if let CompareItem::Leaf(leaf) = row.item
-            && self.found.leaf_pair(leaf).is_some_and(|pair| pair.renamed)
-            && let Some(right) = self.found.tensors(leaf).right
-        {
-            place.min.x += used;
-            let name = format!(" → {}", text::escape(&self.found.right.tensor(right).name));
-            clipped_text(ui, place, Align2::LEFT_CENTER, &name, theme::body(), theme.partner);
-        }
+        let right = match row.item {
+            CompareItem::Leaf(leaf) if self.found.leaf_pair(leaf).is_some_and(|pair| pair.renamed) => {
+                self.found.tensors(leaf).right
+            }
+            _ => None,
+        };
+        let Some(right) = right else {
+            clipped_name(ui, place, shown, &theme::body(), color);
+            return toggled;
+        };
+        // Both names share the room.
+        let half = place.with_max_x(place.center().x);
+        place.min.x += clipped_name(ui, half, shown, &theme::body(), color);
+        place.min.x += clipped_text(ui, place, Align2::LEFT_CENTER, " → ", theme::body(), theme.partner);
+        let name = text::escape(&self.found.right.tensor(right).name);
+        clipped_name(ui, place, &name, &theme::body(), theme.partner);
         toggled
     }
 
