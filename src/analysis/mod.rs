@@ -6,9 +6,9 @@
 mod abandonable;
 mod builder;
 pub mod codes;
-pub mod curves;
 pub mod compatibility;
 mod complex;
+pub mod curves;
 mod dead;
 pub mod diff;
 pub mod difference;

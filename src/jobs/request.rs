@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::export::{ExportPlan, ExportRequest, Exported};
 use super::compare::{CompareOptions, Compared, ComparisonKey, Paired};
+use super::export::{ExportPlan, ExportRequest, Exported};
 use super::look::{LookKey, Looked};
 use crate::analysis::compatibility::Compatibility;
 use crate::analysis::diff::PairDiff;
@@ -91,11 +91,9 @@ impl JobKey {
             Self::Look(key) => key.look.against().map(|against| against.checkpoint),
             Self::Compare(key) | Self::SaveReport(key) => Some(key.right),
             Self::Compatibility(_, model) => Some(*model),
-            Self::Open(_)
-            | Self::Scan(_)
-            | Self::Statistics(_)
-            | Self::PlanExport(_)
-            | Self::Export(_) => None,
+            Self::Open(_) | Self::Scan(_) | Self::Statistics(_) | Self::PlanExport(_) | Self::Export(_) => {
+                None
+            }
         }
     }
 }

@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 
-use super::export::ExportForm;
 use super::compare::CompareChange;
+use super::export::ExportForm;
 use super::scan::Statistic;
 use super::selection::MarkChange;
 use super::settings::{Clip, ThemeChoice, ValueScale};

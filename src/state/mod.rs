@@ -5,8 +5,8 @@
 pub mod apply;
 pub mod chart;
 pub mod command;
-pub mod export;
 pub mod compare;
+pub mod export;
 pub mod looks;
 pub mod metadata;
 pub mod notices;
@@ -21,8 +21,8 @@ pub mod treemap;
 
 pub use apply::{Effect, apply, statistics_key};
 pub use command::{Command, Page, Shortcut};
-pub use export::{ExportDialog, ExportForm, Scope};
 pub use compare::{CompareChange, CompareState};
+pub use export::{ExportDialog, ExportForm, Scope};
 pub use looks::LookStore;
 pub use notices::{Notice, Notices};
 pub use scan::{Scan, ScanStatus, Statistic, ValueFacet};

@@ -1,8 +1,8 @@
 //! The only code that changes state. Does no I/O: what must happen outside is returned as [`Effect`]s.
 
 mod analyses;
-mod exporting;
 mod compare;
+mod exporting;
 mod opening;
 
 use std::path::PathBuf;

@@ -4,13 +4,14 @@ mod columns;
 mod filter_bar;
 mod header;
 mod line;
+mod mark;
 
 use egui::{
     Align2, EventFilter, Frame, Id, Key, Margin, Modifiers, Panel, Role, ScrollArea, Sense, Ui, Vec2,
     WidgetInfo,
 };
 
-use super::{ViewContext, theme};
+use super::{ViewContext, selection_bar, theme};
 use crate::model::Checkpoint;
 use crate::state::tree::{self, Item, TreeChange};
 use crate::state::{Command, OpenCheckpoint, ScanStatus, TreeState};
@@ -50,7 +51,13 @@ impl TreeTable {
             .exact_size(32.0)
             .resizable(false)
             .frame(Frame::new().inner_margin(Margin::symmetric(12, 0)))
-            .show(ui, |ui| footer_ui(ui, ctx, entry, checkpoint));
+            .show(ui, |ui| {
+                if entry.marks.is_empty() {
+                    footer_ui(ui, ctx, entry, checkpoint);
+                } else {
+                    selection_bar::selection_bar_ui(ui, ctx, entry);
+                }
+            });
         let columns =
             Columns::new(ui.available_width(), !checkpoint.layers().is_empty(), &ctx.state.settings);
         ui.spacing_mut().item_spacing.y = 0.0;
@@ -156,6 +163,7 @@ fn keys(ui: &Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, id: Id, page: i6
         let filter = EventFilter { vertical_arrows: true, horizontal_arrows: true, ..EventFilter::default() };
         ui.memory_mut(|memory| memory.set_focus_lock_filter(id, filter));
     }
+    mark::keys(ui, ctx, entry);
     for (key, change) in [
         (Key::ArrowDown, TreeChange::Move(1)),
         (Key::ArrowUp, TreeChange::Move(-1)),
