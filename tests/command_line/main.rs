@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 mod compare;
 mod curves;
+mod export;
 #[path = "../support/safetensors_file.rs"]
 mod safetensors_file;
 
