@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! bytes on disk ──formats──▶ Checkpoint (catalogue now, values later)
-//!                               │                    │
+//!      │                        │                    │
+//!      └─training_logs─▶ Series │                    │
 //!                          analysis (pure)        export (reports)
 //!                               │                    │
 //!                               └──── jobs (threads, progress, cancel) ────┐
@@ -19,6 +20,7 @@
 //!
 //! Who may use whom (checked by `tests/architecture.rs`):
 //! - `model` and `text` depend on nothing of ours; `raw` on `model`; `formats` on `model`, `raw` and `text`;
+//!   `training_logs` on those and on the containers of `formats`;
 //!   `analysis` on `model`, through whose checkpoints it reads values; `export` on `model`, `analysis`, `text`; `jobs` on those; `state` on `model`, `analysis`, `jobs`; `ui` on `state`,
 //!   `model`, `analysis`, `text`; `app` on everything; `cli` on everything but `ui`, `app`, `state`.
 //! - Only `ui`, `app` and `main.rs` name `egui` or `eframe`.
@@ -34,6 +36,7 @@ pub mod model;
 pub mod raw;
 pub mod state;
 pub mod text;
+pub mod training_logs;
 
 #[cfg(feature = "gui")]
 pub mod app;

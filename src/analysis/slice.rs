@@ -89,11 +89,11 @@ impl Plane {
         Some(layout)
     }
 
-    fn row_count(&self) -> u64 {
+    pub(super) fn row_count(&self) -> u64 {
         self.rows.end - self.rows.start
     }
 
-    fn column_count(&self) -> u64 {
+    pub(super) fn column_count(&self) -> u64 {
         self.columns.end - self.columns.start
     }
 }
@@ -107,8 +107,36 @@ pub struct Cell {
     pub max: f32,
     /// Arithmetic mean.
     pub mean: f32,
-    /// Whether a value under the cell is NaN or infinite.
-    pub has_non_finite: bool,
+    /// What is under the cell beside finite values.
+    pub non_finite: NonFinite,
+}
+
+/// Which values that are no finite numbers there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NonFinite {
+    /// NaN.
+    pub nan: bool,
+    /// +∞.
+    pub positive: bool,
+    /// −∞.
+    pub negative: bool,
+}
+
+impl NonFinite {
+    /// Whether there is any.
+    pub fn any(self) -> bool {
+        self.nan || self.positive || self.negative
+    }
+
+    fn add(&mut self, value: f64) {
+        if value.is_nan() {
+            self.nan = true;
+        } else if value > 0.0 {
+            self.positive = true;
+        } else {
+            self.negative = true;
+        }
+    }
 }
 
 /// A plane as a grid of cells.
@@ -143,40 +171,69 @@ pub fn grid(
     across: usize,
     progress: &Progress,
 ) -> Result<Grid, ReadError> {
-    let down = (down as u64).min(plane.row_count()).max(1);
-    let across = (across as u64).min(plane.column_count()).max(1);
-    if down.saturating_mul(across) > CELLS {
-        return Err(ReadError::OverLimit {
-            what: "the size of a grid".into(),
-            value: down * across,
-            limit: CELLS,
-        });
-    }
     let layout = layout(checkpoint, id, plane)?;
-    let mut cells = vec![Gathering::default(); (down * across) as usize];
-    let (rows, columns) = (Spread::new(plane.row_count(), down), Spread::new(plane.column_count(), across));
+    let mut builder = GridBuilder::new(plane, down, across)?;
     walk(checkpoint, id, &layout, Dtype::decode, progress, &mut |run| {
-        let (mut row, mut column) = (rows.at(run.row), columns.at(run.column));
-        for &value in run.values {
-            if let Some(cell) = cells.get_mut((row.cell * across + column.cell) as usize) {
+        builder.add((run.row, run.column), run.is_down, run.values);
+    })?;
+    Ok(builder.finish())
+}
+
+/// Gathers the values of a plane into cells.
+pub(super) struct GridBuilder {
+    rows: Spread,
+    columns: Spread,
+    cells: Vec<Gathering>,
+}
+
+impl GridBuilder {
+    /// For a grid of at most `down` by `across` cells.
+    pub(super) fn new(plane: &Plane, down: usize, across: usize) -> Result<Self, ReadError> {
+        let down = (down as u64).min(plane.row_count()).max(1);
+        let across = (across as u64).min(plane.column_count()).max(1);
+        if down.saturating_mul(across) > CELLS {
+            return Err(ReadError::OverLimit {
+                what: "the size of a grid".into(),
+                value: down.saturating_mul(across),
+                limit: CELLS,
+            });
+        }
+        Ok(Self {
+            rows: Spread::new(plane.row_count(), down),
+            columns: Spread::new(plane.column_count(), across),
+            cells: vec![Gathering::default(); (down * across) as usize],
+        })
+    }
+
+    /// Adds neighbouring values from a row and column of the plane on: below each other, or beside.
+    pub(super) fn add(&mut self, (row, column): (u64, u64), is_down: bool, values: &[f64]) {
+        let (mut row, mut column) = (self.rows.at(row), self.columns.at(column));
+        let across = self.columns.cells as u64;
+        for &value in values {
+            if let Some(cell) = self.cells.get_mut((row.cell * across + column.cell) as usize) {
                 cell.add(value);
             }
-            if run.is_down {
+            if is_down {
                 row.step();
             } else {
                 column.step();
             }
         }
-    })?;
-    Ok(Grid {
-        down: down as usize,
-        across: across as usize,
-        cells: cells.iter().map(Gathering::cell).collect(),
-        is_exact: down == plane.row_count() && across == plane.column_count(),
-    })
+    }
+
+    /// The grid.
+    pub(super) fn finish(self) -> Grid {
+        let exact = |spread: Spread| spread.cells == spread.count;
+        Grid {
+            down: self.rows.cells as usize,
+            across: self.columns.cells as usize,
+            cells: self.cells.iter().map(Gathering::cell).collect(),
+            is_exact: exact(self.rows) && exact(self.columns),
+        }
+    }
 }
 
-fn layout(checkpoint: &Checkpoint, id: TensorId, plane: &Plane) -> Result<Layout, ReadError> {
+pub(super) fn layout(checkpoint: &Checkpoint, id: TensorId, plane: &Plane) -> Result<Layout, ReadError> {
     let tensor = checkpoint.tensor(id);
     if !tensor.dtype.is_numeric() {
         return Err(ReadError::unsupported(format!("values of type {} are not numbers", tensor.dtype)));
@@ -233,12 +290,13 @@ struct Gathering {
     max: f64,
     sum: f64,
     finite: u64,
-    has_non_finite: bool,
+    non_finite: NonFinite,
 }
 
 impl Default for Gathering {
     fn default() -> Self {
-        Self { min: f64::INFINITY, max: f64::NEG_INFINITY, sum: 0.0, finite: 0, has_non_finite: false }
+        let non_finite = NonFinite::default();
+        Self { min: f64::INFINITY, max: f64::NEG_INFINITY, sum: 0.0, finite: 0, non_finite }
     }
 }
 
@@ -250,7 +308,7 @@ impl Gathering {
             self.sum += value;
             self.finite += 1;
         } else {
-            self.has_non_finite = true;
+            self.non_finite.add(value);
         }
     }
 
@@ -260,7 +318,7 @@ impl Gathering {
         } else {
             (self.min, self.max, self.sum / self.finite as f64)
         };
-        Cell { min: min as f32, max: max as f32, mean: mean as f32, has_non_finite: self.has_non_finite }
+        Cell { min: min as f32, max: max as f32, mean: mean as f32, non_finite: self.non_finite }
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::ExplorerApp;
 use crate::formats::FORMATS;
-use crate::state::{Command, Effect, ThemeChoice};
+use crate::jobs::ReportFormat;
+use crate::state::{Command, CompareChange, Effect, ThemeChoice};
 use crate::ui::tree_table;
 
 impl ExplorerApp {
@@ -17,6 +18,8 @@ impl ExplorerApp {
             Effect::PickNative { folder } => self.pick(folder, ctx),
             Effect::CopyText(text) => ctx.copy_text(text),
             Effect::SavePicture { name, picture } => self.save_svg(name, picture, ctx),
+            Effect::PickReport { name, format } => self.pick_report(name, format, ctx),
+            Effect::PickTarget { .. } | Effect::SaveStatistics(_) => {}
             Effect::Capture { name, rect, to_file } => self.capture(name, rect, to_file, ctx),
             Effect::FocusFilter => ctx.memory_mut(|memory| memory.request_focus(tree_table::filter_id())),
             Effect::ApplyAppearance => self.apply_appearance(ctx),
@@ -63,6 +66,26 @@ impl ExplorerApp {
             if let Some(paths) = picked {
                 // The window is closed when nobody listens.
                 let _ = answers.send(Command::OpenPaths(paths));
+                ctx.request_repaint();
+            }
+        });
+        if spawned.is_err() {
+            let _ = self.answers.0.send(Command::DialogsChecked(false));
+        }
+    }
+
+    /// Asks on a thread of its own where to save a report.
+    fn pick_report(&self, name: String, format: ReportFormat, ctx: &egui::Context) {
+        let (answers, ctx) = (self.answers.0.clone(), ctx.clone());
+        let spawned = std::thread::Builder::new().name("save-dialog".to_owned()).spawn(move || {
+            let extension = format.extension();
+            let dialog = rfd::FileDialog::new()
+                .set_title("Save report")
+                .set_file_name(name)
+                .add_filter(extension.to_uppercase(), &[extension]);
+            if let Some(path) = dialog.save_file() {
+                // The window is closed when nobody listens.
+                let _ = answers.send(Command::Compare(CompareChange::SaveReportTo(format, path)));
                 ctx.request_repaint();
             }
         });

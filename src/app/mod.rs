@@ -69,7 +69,8 @@ impl ExplorerApp {
         // Zoom is a setting of ours, with its own commands.
         ctx.options_mut(|options| options.zoom_with_keyboard = false);
         let wake = ctx.clone();
-        let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
+        // Three at least: while files are scanned and compared, a look at one tensor need not wait.
+        let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(3, 4);
         let jobs = JobRunner::new(workers, move || wake.request_repaint())?;
         let wake = ctx.clone();
         let watch = FileWatch::new(move || wake.request_repaint())?;

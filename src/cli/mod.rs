@@ -6,6 +6,7 @@
 
 mod compat;
 mod diff;
+mod export;
 mod inspect;
 mod json;
 mod measure;
@@ -80,7 +81,9 @@ pub enum Command {
     Diff(diff::Options),
     /// Print whether a checkpoint would load into a model; exit status 1 when not
     Compat(compat::Options),
-    /// Check the values of a checkpoint: NaN, infinities, dead rows, and what else looks wrong
+    /// Write chosen tensors as safetensors, PyTorch, NumPy, HDF5 or CSV
+    Export(export::Options),
+    /// Print what a file would run when it is loaded, and what is wrong with its values
     Scan(scan::Options),
 }
 
@@ -122,6 +125,7 @@ pub fn run(command: &Command) -> Exit {
         Command::Summary(options) => summary::run(options, &mut out),
         Command::Diff(options) => diff::run(options, &mut out),
         Command::Compat(options) => compat::run(options, &mut out),
+        Command::Export(options) => export::run(options, &mut out),
         Command::Scan(options) => scan::run(options, &mut out),
     };
     let result = result.and_then(|exit| Ok(out.flush().map(|()| exit)?));

@@ -3,9 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::compare::{CompareOptions, Compared, ComparisonKey, Paired};
+use super::export::{ExportPlan, ExportRequest, Exported};
 use super::look::{LookKey, Looked};
+use super::prepare::{Preparation, Prepared, Purpose};
+use crate::analysis::compatibility::Compatibility;
+use crate::analysis::diff::PairDiff;
 use crate::analysis::scan::TensorStatistics;
 use crate::analysis::{Statistics, ValueTable};
+use crate::export::report::ReportFormat;
 use crate::model::{Checkpoint, NodeId, TensorId};
 
 /// Identifies one opening of a checkpoint. Reloading makes a new one, so that late results of the old one find no home.
@@ -41,6 +47,18 @@ pub enum JobKey {
     Scan(CheckpointId),
     /// A closer look at a tensor.
     Look(LookKey),
+    /// What an export would write.
+    PlanExport(CheckpointId),
+    /// An export.
+    Export(CheckpointId),
+    /// Putting together what was read before.
+    Prepare(CheckpointId, Purpose),
+    /// Comparing two checkpoints.
+    Compare(ComparisonKey),
+    /// Whether the first would load into the second.
+    Compatibility(CheckpointId, CheckpointId),
+    /// Writing a comparison to a file.
+    SaveReport(ComparisonKey),
 }
 
 impl JobKey {
@@ -48,7 +66,9 @@ impl JobKey {
     pub fn replaces(&self, other: &Self) -> bool {
         self == other
             || match (self, other) {
-                (Self::Statistics(_), Self::Statistics(_)) => true,
+                (Self::Statistics(_), Self::Statistics(_))
+                | (Self::Compare(_), Self::Compare(_))
+                | (Self::Compatibility(..), Self::Compatibility(..)) => true,
                 (Self::Look(own), Self::Look(other)) => own.look.is_instead_of(&other.look),
                 _ => false,
             }
@@ -57,9 +77,30 @@ impl JobKey {
     /// The opening it works for.
     pub fn checkpoint(&self) -> CheckpointId {
         match self {
-            Self::Open(id) | Self::Scan(id) => *id,
+            Self::Open(id)
+            | Self::Scan(id)
+            | Self::Compatibility(id, _)
+            | Self::PlanExport(id)
+            | Self::Export(id)
+            | Self::Prepare(id, _) => *id,
             Self::Statistics(key) => key.checkpoint,
             Self::Look(key) => key.checkpoint,
+            Self::Compare(key) | Self::SaveReport(key) => key.left,
+        }
+    }
+
+    /// The opening that the first one is compared with.
+    pub fn other(&self) -> Option<CheckpointId> {
+        match self {
+            Self::Look(key) => key.look.against().map(|against| against.checkpoint),
+            Self::Compare(key) | Self::SaveReport(key) => Some(key.right),
+            Self::Compatibility(_, model) => Some(*model),
+            Self::Open(_)
+            | Self::Scan(_)
+            | Self::Statistics(_)
+            | Self::PlanExport(_)
+            | Self::Export(_)
+            | Self::Prepare(..) => None,
         }
     }
 }
@@ -133,6 +174,70 @@ pub enum JobRequest {
         key: LookKey,
         /// Read from here.
         checkpoint: Arc<Checkpoint>,
+        /// What the look compares it with, where it does.
+        other: Option<Arc<Checkpoint>>,
+    },
+    /// Compares two checkpoints; results are reported in portions.
+    Compare {
+        /// Names the result.
+        key: ComparisonKey,
+        /// Read from here.
+        left: Arc<Checkpoint>,
+        /// And from here.
+        right: Arc<Checkpoint>,
+        /// How.
+        options: CompareOptions,
+    },
+    /// Whether a checkpoint would load into a model.
+    Compatibility {
+        /// Both openings.
+        ids: (CheckpointId, CheckpointId),
+        /// What would be loaded.
+        checkpoint: Arc<Checkpoint>,
+        /// Into this.
+        model: Arc<Checkpoint>,
+    },
+    /// Writes a comparison to a file.
+    SaveReport {
+        /// Which one.
+        key: ComparisonKey,
+        /// The left checkpoint.
+        left: Arc<Checkpoint>,
+        /// The right checkpoint.
+        right: Arc<Checkpoint>,
+        /// What was found.
+        compared: Arc<Compared>,
+        /// As what.
+        format: ReportFormat,
+        /// Where.
+        path: PathBuf,
+    },
+    /// Finds out what an export would write.
+    PlanExport {
+        /// Of which opening.
+        id: CheckpointId,
+        /// Its catalogue.
+        checkpoint: Arc<Checkpoint>,
+        /// What is asked for.
+        request: Box<ExportRequest>,
+    },
+    /// Writes tensors to other files.
+    Export {
+        /// Of which opening.
+        id: CheckpointId,
+        /// Read from here.
+        checkpoint: Arc<Checkpoint>,
+        /// What to write.
+        plan: Arc<ExportPlan>,
+    },
+    /// Something to put together from what was read before.
+    Prepare {
+        /// Of which opening.
+        id: CheckpointId,
+        /// What it is.
+        purpose: Purpose,
+        /// How it is made.
+        work: Preparation,
     },
 }
 
@@ -142,6 +247,11 @@ impl JobRequest {
         matches!(self, Self::Scan { .. })
     }
 
+    /// Whether it takes a moment only and reads nothing, so that it need not wait for jobs that read.
+    pub fn is_quick(&self) -> bool {
+        matches!(self, Self::Prepare { .. })
+    }
+
     /// What it works for.
     pub fn key(&self) -> JobKey {
         match self {
@@ -149,6 +259,12 @@ impl JobRequest {
             Self::Statistics { key, .. } => JobKey::Statistics(*key),
             Self::Scan { id, .. } => JobKey::Scan(*id),
             Self::Look { key, .. } => JobKey::Look(key.clone()),
+            Self::PlanExport { id, .. } => JobKey::PlanExport(*id),
+            Self::Export { id, .. } => JobKey::Export(*id),
+            Self::Prepare { id, purpose, .. } => JobKey::Prepare(*id, *purpose),
+            Self::Compare { key, .. } => JobKey::Compare(*key),
+            Self::Compatibility { ids, .. } => JobKey::Compatibility(ids.0, ids.1),
+            Self::SaveReport { key, .. } => JobKey::SaveReport(*key),
         }
     }
 
@@ -158,10 +274,20 @@ impl JobRequest {
             Self::Open { path, .. } => format!("Opening {}", file_name(path)),
             Self::Scan { checkpoint, .. } => format!("Scanning {}", file_name(checkpoint.path())),
             Self::OpenExample { example, .. } => format!("Opening {}", example.name),
-            Self::Look { key, checkpoint } => {
+            Self::Look { key, checkpoint, .. } => {
                 format!("{} of {}", key.look.label(), checkpoint.tensor(key.tensor).name)
             }
+            Self::Compare { left, right, .. } => {
+                format!("Comparing {} with {}", file_name(left.path()), file_name(right.path()))
+            }
+            Self::Compatibility { checkpoint, model, .. } => {
+                format!("Fitting {} into {}", file_name(checkpoint.path()), file_name(model.path()))
+            }
+            Self::SaveReport { path, .. } => format!("Saving {}", file_name(path)),
             Self::Statistics { label, .. } => format!("Statistics of {label}"),
+            Self::PlanExport { .. } => "Preparing the export".to_owned(),
+            Self::Export { plan, .. } => format!("Exporting {}", file_name(&plan.request.target)),
+            Self::Prepare { purpose, .. } => purpose.label().to_owned(),
         }
     }
 }
@@ -201,6 +327,22 @@ pub enum JobOutput {
     Scanned(Vec<ScannedTensor>),
     /// A closer look at a tensor.
     Looked(Arc<Looked>),
+    /// What an export would write.
+    Planned(Arc<ExportPlan>),
+    /// What was exported.
+    Exported(Arc<Exported>),
+    /// What was put together.
+    Prepared(Prepared),
+    /// Which tensors will be compared.
+    Paired(Arc<Paired>),
+    /// Some pairs of a comparison, by their index.
+    PairsCompared(Arc<Vec<(usize, PairDiff)>>),
+    /// A whole comparison.
+    Compared(Arc<Compared>),
+    /// Whether a checkpoint would load.
+    Fitted(Arc<Compatibility>),
+    /// Something was written to this file.
+    Saved(PathBuf),
 }
 
 /// One tensor of a scan: its statistics, or why there are none.

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::export::{ExportError, ExportPlan, export};
 use super::request::{Example, JobError, JobOutcome, JobOutput, JobRequest, Subject, ValueSummary};
 use super::surroundings::surroundings;
-use super::{look, scan};
+use super::{compare, look, scan};
+use crate::analysis::compatibility::Compatibility;
 use crate::analysis::scan::{scan_together, threads};
+use crate::export::report::Report;
 use crate::formats::{self, OpenError};
 use crate::model::{Cancelled, Checkpoint, Progress, ReadError, TensorId};
 
@@ -31,7 +34,35 @@ pub fn run(request: &JobRequest, progress: &Progress, report: &(dyn Fn(JobOutput
             summarise(checkpoint, key.subject, progress).map(JobOutput::Summarised)
         }
         JobRequest::Scan { checkpoint, .. } => scan::scan(checkpoint, progress, report),
-        JobRequest::Look { key, checkpoint } => look::look(checkpoint, key, progress).map(JobOutput::Looked),
+        JobRequest::PlanExport { checkpoint, request, .. } => {
+            ExportPlan::new(checkpoint, (**request).clone())
+                .map(|plan| JobOutput::Planned(Arc::new(plan)))
+                .map_err(|error| export_failed(&error))
+        }
+        JobRequest::Export { checkpoint, plan, .. } => export(checkpoint, plan, progress)
+            .map(|exported| JobOutput::Exported(Arc::new(exported)))
+            .map_err(|error| export_failed(&error)),
+        JobRequest::Prepare { work, .. } => {
+            work.run(progress).map(JobOutput::Prepared).map_err(|Cancelled| JobOutcome::Cancelled)
+        }
+        JobRequest::Look { key, checkpoint, other } => {
+            look::look(checkpoint, other.as_deref(), key, progress).map(JobOutput::Looked)
+        }
+        JobRequest::Compare { left, right, options, .. } => {
+            compare::job::run(left, right, options, progress, report)
+        }
+        JobRequest::Compatibility { checkpoint, model, .. } => {
+            Ok(JobOutput::Fitted(Arc::new(Compatibility::of(checkpoint, model))))
+        }
+        JobRequest::SaveReport { left, right, compared, format, path, .. } => {
+            let report = Report { left, right, comparison: &compared.comparison };
+            report.save(*format, path).map(|()| JobOutput::Saved(path.clone())).map_err(|error| {
+                JobOutcome::Failed(JobError::new(
+                    format!("Failed to write the report: {error}."),
+                    Some("Choose a folder that can be written to and has space"),
+                ))
+            })
+        }
     };
     match result {
         _ if progress.is_cancelled() => JobOutcome::Cancelled,
@@ -61,6 +92,13 @@ fn open(path: &Path, progress: &Progress) -> Result<JobOutput, JobOutcome> {
             Err(JobOutcome::Failed(JobError::new(error.to_string(), Some(advice))))
         }
     }
+}
+
+fn export_failed(error: &ExportError) -> JobOutcome {
+    if error.is_cancelled() {
+        return JobOutcome::Cancelled;
+    }
+    JobOutcome::Failed(JobError::new(format!("Nothing was exported: {error}"), None))
 }
 
 fn write_example(example: &Example) -> std::io::Result<PathBuf> {

@@ -30,6 +30,9 @@ pub const PICKLE_BYTES: u64 = 8 << 30;
 /// Nodes of one pickle's object graph: an honest file of 100,000 tensors has about 3 million.
 pub const PICKLE_NODES: usize = 40_000_000;
 
+/// Opcodes of one pickle stream: what its lists and its stack can take in memory grows with them.
+pub const PICKLE_STEPS: u32 = 200_000_000;
+
 /// Entries of a zip archive. One per storage in a PyTorch file.
 pub const ZIP_ENTRIES: usize = 4_000_000;
 
@@ -59,3 +62,21 @@ pub const PICKLED_VALUE_BYTES: u64 = 256 << 20;
 
 /// Scales of one quantised tensor. There is one per row of a matrix, so an honest tensor has fewer.
 pub const FACTORS: u64 = 16 << 20;
+
+/// Points of one training log that are kept, over all its series. Ten million take 160 MB and far outnumber any screen.
+pub const LOG_POINTS: usize = 20_000_000;
+
+/// Series of one training log. Logs of one scalar per layer reach some thousands.
+pub const LOG_SERIES: usize = 50_000;
+
+/// Bytes of one record of an event file that are read. Larger ones are pictures and graphs, and skipped.
+pub const LOG_RECORD_BYTES: u64 = 64 << 20;
+
+/// Bytes of one line of a text log.
+pub const LOG_LINE_BYTES: usize = 16 << 20;
+
+/// Nesting of JSON logs; trainers write four levels.
+pub const JSON_DEPTH: usize = 64;
+
+/// Buckets of one logged histogram. TensorFlow writes at most 1,549, TensorBoard 30.
+pub const LOG_BUCKETS: usize = 100_000;

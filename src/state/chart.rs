@@ -5,6 +5,10 @@ use std::fmt::Write as _;
 use crate::analysis::Scale;
 use crate::text;
 
+/// Colours in files, which are read on white: of the left and of positive numbers, of the right and of negative ones.
+const LEFT: &str = "#2f7fc9";
+const RIGHT: &str = "#c9821f";
+
 /// Lines across a chart, about.
 const LINES: f64 = 4.0;
 
@@ -93,6 +97,10 @@ pub enum Marks {
     Bars(Vec<(f64, f64)>),
     /// Points, joined by a line.
     Line(Vec<(f64, f64)>),
+    /// Bars of two things over the same bins, one behind the other: heights of the left, and of the right.
+    Overlaid(Vec<f64>, Vec<f64>),
+    /// Heights of bars over an axis with zero in its middle: of those left of it, and of those right of it.
+    Signed(Vec<f64>, Vec<f64>),
 }
 
 /// A chart.
@@ -144,25 +152,38 @@ impl Chart {
                 xml(label)
             );
         }
+        let bars = |svg: &mut String, bars: &[(f64, f64)], first: usize, count: usize, fill: &str| {
+            let step = inner_width / count.max(1) as f64;
+            for (index, &(low, high)) in bars.iter().enumerate() {
+                let (from, to) = (y(high), y(low));
+                let (at, wide) = (left + step * (first + index) as f64, (step * 0.9).max(0.5));
+                let tall = (to - from).max(if high > self.y.from { 0.5 } else { 0.0 });
+                let _ = writeln!(
+                    svg,
+                    "<rect x=\"{at:.2}\" y=\"{from:.2}\" width=\"{wide:.2}\" height=\"{tall:.2}\" fill=\"{fill}\"/>"
+                );
+            }
+        };
+        let from_zero = |heights: &[f64]| heights.iter().map(|&height| (0.0, height)).collect::<Vec<_>>();
         match &self.marks {
-            Marks::Bars(bars) => {
-                let step = inner_width / bars.len().max(1) as f64;
-                for (index, &(low, high)) in bars.iter().enumerate() {
-                    let (from, to) = (y(high), y(low));
-                    let (at, wide) = (left + step * index as f64, (step * 0.9).max(0.5));
-                    let tall = (to - from).max(if high > self.y.from { 0.5 } else { 0.0 });
-                    let _ = writeln!(
-                        svg,
-                        "<rect x=\"{at:.2}\" y=\"{from:.2}\" width=\"{wide:.2}\" height=\"{tall:.2}\" fill=\"#2f7fc9\"/>"
-                    );
-                }
+            Marks::Bars(all) => bars(&mut svg, all, 0, all.len(), LEFT),
+            Marks::Overlaid(a, b) => {
+                bars(&mut svg, &from_zero(a), 0, a.len(), LEFT);
+                svg.push_str("<g opacity=\"0.6\">");
+                bars(&mut svg, &from_zero(b), 0, b.len(), RIGHT);
+                svg.push_str("</g>");
+            }
+            Marks::Signed(minus, plus) => {
+                let count = minus.len() + plus.len();
+                bars(&mut svg, &from_zero(minus), 0, count, RIGHT);
+                bars(&mut svg, &from_zero(plus), minus.len(), count, LEFT);
             }
             Marks::Line(points) => {
                 let points: Vec<String> =
                     points.iter().map(|&(a, b)| format!("{:.2},{:.2}", x(a), y(b))).collect();
                 let _ = writeln!(
                     svg,
-                    "<polyline fill=\"none\" stroke=\"#2f7fc9\" stroke-width=\"1.5\" points=\"{}\"/>",
+                    "<polyline fill=\"none\" stroke=\"{LEFT}\" stroke-width=\"1.5\" points=\"{}\"/>",
                     points.join(" ")
                 );
             }

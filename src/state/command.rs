@@ -5,11 +5,15 @@
 
 use std::path::PathBuf;
 
+use super::compare::CompareChange;
+use super::export::ExportForm;
 use super::scan::Statistic;
+use super::selection::MarkChange;
 use super::settings::{Clip, ThemeChoice, ValueScale};
+use super::table::TableChange;
 use super::tree::{SortColumn, TreeChange};
 use crate::jobs::{CheckpointId, JobEvent, JobKey, LookKey, StatisticsKey};
-use crate::model::Severity;
+use crate::model::{RenameRule, Severity};
 
 /// A page of the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -17,18 +21,21 @@ pub enum Page {
     /// Tree and inspector.
     #[default]
     Explore,
+    /// Two checkpoints side by side.
+    Compare,
     /// Everything that is not a tensor.
     Metadata,
 }
 
 impl Page {
     /// All pages, in the order of the control and of the keys Ctrl+1, Ctrl+2, ….
-    pub const ALL: [Page; 2] = [Page::Explore, Page::Metadata];
+    pub const ALL: [Page; 3] = [Page::Explore, Page::Compare, Page::Metadata];
 
     /// Its name.
     pub fn label(self) -> &'static str {
         match self {
             Self::Explore => "Explore",
+            Self::Compare => "Compare",
             Self::Metadata => "Metadata",
         }
     }
@@ -65,6 +72,10 @@ pub enum Command {
     Tree(CheckpointId, TreeChange),
     /// The same, for the one that is shown.
     TreeCurrent(TreeChange),
+    /// Changes the table of statistics.
+    Table(CheckpointId, TableChange),
+    /// Asks for the layers as a summary prints them.
+    CountLayers(CheckpointId),
     /// Asks for statistics, also after a failure or for a large group.
     Summarise(StatisticsKey),
     /// Stops a job.
@@ -78,6 +89,29 @@ pub enum Command {
     },
     /// Copies the full name of what is selected.
     CopySelectedName,
+    /// Changes what is selected for export.
+    Mark(CheckpointId, MarkChange),
+    /// The same, for the checkpoint that is shown.
+    MarkCurrent(MarkChange),
+    /// Copies the names of what is selected for export.
+    CopySelectedNames,
+    /// Opens the export dialog.
+    ShowExport,
+    /// Opens the export dialog for what a model needs of a checkpoint, under other names: with the rules that
+    /// [`crate::analysis::compatibility::Compatibility::export_rules`] gives.
+    ExportRenamed(CheckpointId, Vec<RenameRule>),
+    /// Changes what the export dialog holds.
+    EditExport(Box<ExportForm>),
+    /// Asks where to save the export.
+    BrowseExport,
+    /// Saves the export there.
+    ExportTo(PathBuf),
+    /// Starts the export.
+    StartExport,
+    /// Closes the export dialog.
+    CloseExport,
+    /// Asks where to save a table of statistics.
+    SaveStatistics,
     /// Puts the cursor into the filter.
     FocusFilter,
     /// Chooses the colours.
@@ -122,6 +156,8 @@ pub enum Command {
         /// To a file; otherwise to the clipboard.
         to_file: bool,
     },
+    /// Changes what is compared, how, and what is shown of it.
+    Compare(CompareChange),
     /// Says something in the status line.
     Tell(Severity, String),
     /// Shows or hides a statistic as a column of the tree.
@@ -184,6 +220,7 @@ impl Command {
             Self::OpenFolder,
             Self::CloseCurrent,
             Self::ReloadCurrent,
+            Self::ShowExport,
             Self::FocusFilter,
             Self::ZoomIn,
             Self::ZoomOut,
@@ -204,7 +241,7 @@ impl Command {
             Self::OpenPaths(_) => "Open",
             Self::OpenExample(_) => "Open example",
             Self::EditPath(_) => "Edit path",
-            Self::ClosePathDialog | Self::Cancel(_) => "Cancel",
+            Self::ClosePathDialog | Self::CloseExport | Self::Cancel(_) => "Cancel",
             Self::Close(_) | Self::CloseCurrent => "Close",
             Self::Reload(_) | Self::ReloadCurrent => "Reload",
             Self::Show(_) => "Show",
@@ -217,9 +254,18 @@ impl Command {
                 TreeChange::Select(None) => "Show checkpoint summary",
                 _ => "Change tree",
             },
+            Self::Table(..) => "Change table",
+            Self::CountLayers(_) => "Layers",
             Self::Summarise(_) => "Compute statistics",
             Self::Copy { .. } => "Copy",
             Self::CopySelectedName => "Copy name",
+            Self::Mark(_, change) | Self::MarkCurrent(change) => change.label(),
+            Self::CopySelectedNames => "Copy names of selected tensors",
+            Self::ShowExport | Self::ExportRenamed(..) => "Export…",
+            Self::EditExport(_) => "Edit export",
+            Self::BrowseExport => "Browse…",
+            Self::ExportTo(_) | Self::StartExport => "Export",
+            Self::SaveStatistics => "Save statistics table…",
             Self::FocusFilter => "Filter names",
             Self::SetTheme(ThemeChoice::System) => "Follow system",
             Self::SetTheme(ThemeChoice::Dark) => "Dark",
@@ -237,6 +283,13 @@ impl Command {
             Self::SetColourRange(_) => "Colour range",
             Self::SavePicture { .. } | Self::CapturePicture { to_file: true, .. } => "Save picture…",
             Self::CapturePicture { .. } => "Copy picture",
+            Self::Compare(change) => match change {
+                CompareChange::Swap => "Swap sides",
+                CompareChange::OpenOn(_) => "Open another…",
+                CompareChange::Run => "Compare",
+                CompareChange::DismissOffer => "Not now",
+                _ => "Compare",
+            },
             Self::ShowStatistic(statistic, _) => statistic.label(),
             Self::SetColumnWidth(..) => "Column width",
             Self::ClearRecents => "Clear recent files",
@@ -254,6 +307,8 @@ impl Command {
             Self::OpenFolder => "Open a SavedModel, a sharded set or a distributed checkpoint",
             Self::Reload(_) | Self::ReloadCurrent => "Read the file again, keeping what is open and selected",
             Self::Close(_) | Self::CloseCurrent => "Close the checkpoint; the file stays as it is",
+            Self::ShowExport => "Write selected tensors, or all, as another file",
+            Self::SaveStatistics => "Save the statistics of every tensor as CSV",
             Self::Scan(_) => "Read all values once, for statistics columns and the health summary",
             Self::FocusFilter => {
                 "Show only tensors whose name contains a text, fits a * pattern or a /regex/"
@@ -269,12 +324,14 @@ impl Command {
             Self::OpenFolder => Some(Shortcut { command: true, shift: true, key: "O" }),
             Self::CloseCurrent => Some(Shortcut::command("W")),
             Self::ReloadCurrent => Some(Shortcut::command("R")),
+            Self::ShowExport => Some(Shortcut::command("E")),
             Self::FocusFilter => Some(Shortcut::command("K")),
             Self::ZoomIn => Some(Shortcut::command("Plus")),
             Self::ZoomOut => Some(Shortcut::command("Minus")),
             Self::ZoomReset => Some(Shortcut::command("0")),
             Self::ShowPage(Page::Explore) => Some(Shortcut::command("1")),
-            Self::ShowPage(Page::Metadata) => Some(Shortcut::command("2")),
+            Self::ShowPage(Page::Compare) => Some(Shortcut::command("2")),
+            Self::ShowPage(Page::Metadata) => Some(Shortcut::command("3")),
             Self::TreeCurrent(TreeChange::ExpandAll) => {
                 Some(Shortcut { command: true, shift: true, key: "E" })
             }

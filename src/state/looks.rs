@@ -67,6 +67,10 @@ impl LookStore {
 
     /// Drops everything of one opening.
     pub fn forget(&mut self, checkpoint: CheckpointId) {
-        self.results.retain(|key| key.checkpoint != checkpoint);
+        let concerns = |key: &LookKey| {
+            key.checkpoint == checkpoint
+                || key.look.against().is_some_and(|against| against.checkpoint == checkpoint)
+        };
+        self.results.retain(|key| !concerns(key));
     }
 }

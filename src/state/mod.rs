@@ -5,31 +5,38 @@
 pub mod apply;
 pub mod chart;
 pub mod command;
+pub mod compare;
+pub mod export;
 pub mod looks;
 pub mod metadata;
 pub mod notices;
 pub mod scan;
+pub mod selection;
 pub mod session;
 pub mod settings;
 pub mod snippet;
 pub mod statistics;
+pub mod table;
 pub mod tree;
 pub mod treemap;
 
 pub use apply::{Effect, apply, statistics_key};
 pub use command::{Command, Page, Shortcut};
+pub use compare::{CompareChange, CompareState};
+pub use export::{ExportDialog, ExportForm, Scope};
 pub use looks::LookStore;
 pub use notices::{Notice, Notices};
 pub use scan::{Scan, ScanStatus, Statistic, ValueFacet};
+pub use selection::{MarkChange, MarkTotals, Marked, Marks};
 pub use session::{OpenCheckpoint, Session};
 pub use settings::{Clip, Recent, Settings, ThemeChoice, ValueScale};
 pub use statistics::StatisticsStore;
+pub use table::{TableChange, TableState};
 pub use tree::{Facets, Item, Row, SortColumn, TreeChange, TreeState};
 
 use std::sync::Arc;
 
-use crate::jobs::Cache;
-use crate::jobs::JobStatus;
+use crate::jobs::{Cache, JobStatus, ReportFormat};
 use crate::model::Checkpoint;
 use crate::text;
 
@@ -52,6 +59,8 @@ pub struct PathDialog {
     pub folder: bool,
     /// What was typed.
     pub text: String,
+    /// The kind of report that is to be saved there, where nothing is to be opened.
+    pub report: Option<ReportFormat>,
 }
 
 /// Everything the window shows.
@@ -71,12 +80,16 @@ pub struct AppState {
     pub looks: LookStore,
     /// Complete scans of files that were open before, by what the files are recognised by.
     pub kept_scans: KeptScans,
+    /// What is compared with what.
+    pub compare: CompareState,
     /// Jobs as of this frame.
     pub jobs: Vec<JobStatus>,
     /// Whether native dialogs work.
     pub dialogs: Dialogs,
     /// The stand-in dialog, when it is open.
     pub path_dialog: Option<PathDialog>,
+    /// The export dialog, or the export that it started.
+    pub export: Option<ExportDialog>,
     /// Whether the window that says what the program is is open.
     pub about_open: bool,
 }

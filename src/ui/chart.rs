@@ -29,14 +29,7 @@ pub fn chart_ui(
     match &chart.marks {
         Marks::Bars(bars) if !bars.is_empty() => {
             let step = inner.width() / bars.len() as f32;
-            under = pointer
-                .map(|at| (((at.x - inner.left()) / step) as usize).min(bars.len() - 1))
-                .map(|index| (index, inner.left() + step * (index as f32 + 0.5)));
-            if let Some((index, _)) = under {
-                let left = inner.left() + step * index as f32;
-                let band = Rect::from_x_y_ranges(left..=left + step.max(1.0), inner.y_range());
-                ui.painter().rect_filled(band, 0, theme.raised);
-            }
+            under = bar_under(ui, theme, pointer, inner, bars.len());
             let gap = if step > 4.0 { 1.0 } else { 0.0 };
             for (index, &(low, high)) in bars.iter().enumerate() {
                 if high <= chart.y.from {
@@ -71,12 +64,59 @@ pub fn chart_ui(
                 }
             }
         }
+        Marks::Overlaid(left, right) if !left.is_empty() => {
+            let step = inner.width() / left.len() as f32;
+            under = bar_under(ui, theme, pointer, inner, left.len());
+            heights(ui, inner, (0, step), left, &y, theme.accent);
+            heights(ui, inner, (0, step), right, &y, theme.over(theme.partner));
+        }
+        Marks::Signed(minus, plus) if minus.len() + plus.len() > 0 => {
+            let step = inner.width() / (minus.len() + plus.len()) as f32;
+            under = bar_under(ui, theme, pointer, inner, minus.len() + plus.len());
+            heights(ui, inner, (0, step), minus, &y, theme.partner);
+            heights(ui, inner, (minus.len(), step), plus, &y, theme.accent);
+        }
         _ => {}
     }
     rules(ui, theme, chart, inner);
     match under {
         Some((index, _)) => response.on_hover_text_at_pointer(note(index)),
         None => response,
+    }
+}
+
+/// The bar under the pointer with its middle, on a lighter ground.
+fn bar_under(
+    ui: &Ui,
+    theme: &Theme,
+    pointer: Option<Pos2>,
+    inner: Rect,
+    bars: usize,
+) -> Option<(usize, f32)> {
+    let step = inner.width() / bars as f32;
+    let index = (((pointer?.x - inner.left()) / step) as usize).min(bars - 1);
+    let left = inner.left() + step * index as f32;
+    let band = Rect::from_x_y_ranges(left..=left + step.max(1.0), inner.y_range());
+    ui.painter().rect_filled(band, 0, theme.raised);
+    Some((index, left + step * 0.5))
+}
+
+/// Bars from zero up, from the place of the first bar on.
+fn heights(
+    ui: &Ui,
+    inner: Rect,
+    (first, step): (usize, f32),
+    heights: &[f64],
+    y: &dyn Fn(f64) -> f32,
+    color: egui::Color32,
+) {
+    let gap = if step > 4.0 { 1.0 } else { 0.0 };
+    for (index, &height) in heights.iter().enumerate().filter(|(_, height)| **height > 0.0) {
+        let left = inner.left() + step * (first + index) as f32;
+        // At least a sliver, so that a few are not none.
+        let top = y(height).min(inner.bottom() - 1.0);
+        let bar = Rect::from_min_max(Pos2::new(left, top), Pos2::new(left + step - gap, inner.bottom()));
+        ui.painter().rect_filled(bar, 0, color);
     }
 }
 

@@ -6,8 +6,9 @@ use super::widgets::{clipped_text, close_button_ui, section_ui};
 use super::{ViewContext, theme};
 use crate::jobs::Loadable;
 use crate::model::Severity;
+use crate::state::compare::Side;
 use crate::state::session::display_name;
-use crate::state::{Command, OpenCheckpoint, about, format_badge};
+use crate::state::{Command, CompareChange, OpenCheckpoint, Page, about, format_badge};
 
 const ENTRY_HEIGHT: f32 = 48.0;
 
@@ -59,7 +60,12 @@ fn heading_ui(ui: &mut Ui, ctx: &ViewContext<'_>, text: &str) {
 
 fn entry_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
     let theme = ctx.theme;
-    let chosen = ctx.state.session.current().is_some_and(|current| current.id == entry.id);
+    // On the Compare page the two sides are what is shown.
+    let side = ctx.state.compare.side_of(entry.id).filter(|_| ctx.state.page == Page::Compare);
+    let chosen = match ctx.state.page {
+        Page::Compare => side.is_some(),
+        _ => ctx.state.session.current().is_some_and(|current| current.id == entry.id),
+    };
     let size = Vec2::new(ui.available_width(), ENTRY_HEIGHT);
     let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
     let id = ui.scope_id().with(("checkpoint", entry.id));
@@ -70,7 +76,8 @@ fn entry_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
     if chosen {
         ui.painter().rect_filled(rect, 6, theme.hover.lerp_to_gamma(theme.selection, 0.35));
         let mark = Rect::from_min_size(rect.min + Vec2::new(0.0, 4.0), Vec2::new(2.0, rect.height() - 8.0));
-        ui.painter().rect_filled(mark, 1, theme.accent);
+        let color = if side == Some(Side::Right) { theme.partner } else { theme.accent };
+        ui.painter().rect_filled(mark, 1, color);
     } else if hovered {
         ui.painter().rect_filled(rect, 6, theme.hover);
     }
@@ -136,6 +143,7 @@ fn entry_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
         }
     }
     response.context_menu(|ui| {
+        compare_menu_ui(ui, ctx, entry);
         for (label, command) in [
             ("Reload", Command::Reload(entry.id)),
             ("Copy path", Command::Copy { what: "path", text: entry.path.to_string_lossy().into_owned() }),
@@ -148,6 +156,32 @@ fn entry_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
         }
     });
     response.on_hover_text(entry.path.to_string_lossy());
+}
+
+/// What an open checkpoint can be compared with. It becomes the left side.
+fn compare_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
+    ui.menu_button("Compare with…", |ui| {
+        for other in ctx.state.session.entries.iter().filter(|other| other.id != entry.id) {
+            if ui.button(&other.name).on_hover_text(other.path.to_string_lossy()).clicked() {
+                ctx.commands.send(Command::Compare(CompareChange::Between(entry.id, other.id)));
+                ui.close();
+            }
+        }
+        if ui.button("Open another…").clicked() {
+            ctx.commands.send(Command::Compare(CompareChange::Pick(Side::Left, entry.id)));
+            ctx.commands.send(Command::Compare(CompareChange::OpenOn(Side::Right)));
+            ui.close();
+        }
+    });
+    if ctx.state.page == Page::Compare {
+        for side in Side::BOTH {
+            if ui.button(format!("Put on the {}", side.label())).clicked() {
+                ctx.commands.send(Command::Compare(CompareChange::Pick(side, entry.id)));
+                ui.close();
+            }
+        }
+    }
+    ui.separator();
 }
 
 fn recent_ui(ui: &mut Ui, ctx: &ViewContext<'_>, recent: &crate::state::Recent) {

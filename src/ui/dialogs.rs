@@ -6,7 +6,7 @@ use egui::{Align2, Id, LayerId, Modal, Order, RichText, TextEdit, Ui};
 
 use super::widgets::primary_button_ui;
 use super::{ViewContext, theme};
-use crate::state::Command;
+use crate::state::{Command, CompareChange};
 
 /// Draws whichever is open.
 pub fn dialogs_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
@@ -23,12 +23,14 @@ fn path_dialog_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let Some(dialog) = &ctx.state.path_dialog else { return };
     let response = Modal::new(Id::unique("path_dialog")).backdrop_color(ctx.theme.backdrop()).show(ui.ctx(), |ui| {
         ui.set_width(520.0);
-        let title = if dialog.folder { "Open folder" } else { "Open file" };
+        let (title, drop) = match (dialog.report, dialog.folder) {
+            (Some(_), _) => ("Save report", "."),
+            (None, true) => ("Open folder", ", or drop the file on the window."),
+            (None, false) => ("Open file", ", or drop the file on the window."),
+        };
         ui.label(RichText::new(title).font(theme::title(16.0)));
-        ui.label(
-            RichText::new("This desktop has no file dialog: neither a portal nor zenity is installed. Type or paste a path, or drop the file on the window.")
-                .color(ctx.theme.text_second),
-        );
+        let why = "This desktop has no file dialog: neither a portal nor zenity is installed. Type or paste a path";
+        ui.label(RichText::new(format!("{why}{drop}")).color(ctx.theme.text_second));
         ui.add_space(theme::STEP * 2.0);
         let mut text = dialog.text.clone();
         let label = ui.label(RichText::new("Path").font(theme::label()));
@@ -44,10 +46,15 @@ fn path_dialog_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         }
         ui.add_space(theme::STEP * 2.0);
         ui.horizontal(|ui| {
-            let open = primary_button_ui(ui, ctx.theme, "Open").clicked() || entered;
+            let verb = if dialog.report.is_some() { "Save" } else { "Open" };
+            let go = primary_button_ui(ui, ctx.theme, verb).clicked() || entered;
             let path = text.trim();
-            if open && !path.is_empty() {
-                ctx.commands.send(Command::OpenPaths(vec![PathBuf::from(path)]));
+            if go && !path.is_empty() {
+                let path = PathBuf::from(path);
+                ctx.commands.send(match dialog.report {
+                    Some(format) => Command::Compare(CompareChange::SaveReportTo(format, path)),
+                    None => Command::OpenPaths(vec![path]),
+                });
             }
             if ui.button(Command::ClosePathDialog.label()).clicked() {
                 ctx.commands.send(Command::ClosePathDialog);

@@ -3,7 +3,8 @@
 use egui::{Align2, Button, MenuBar, Rect, RichText, Role, Sense, Ui, Vec2, WidgetInfo};
 
 use super::{ViewContext, theme};
-use crate::state::{Command, Page, ThemeChoice, TreeChange};
+use crate::state::compare::Side;
+use crate::state::{Command, CompareChange, Page, ThemeChoice, TreeChange};
 
 /// Draws the bar.
 pub fn menu_bar_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
@@ -72,6 +73,27 @@ fn file_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         });
         ui.separator();
         let open = ctx.state.session.current().is_some();
+        ui.menu_button("Compare with…", |ui| {
+            let current = ctx.state.session.current().map(|entry| entry.id);
+            let others = ctx.state.session.entries.iter().filter(|entry| Some(entry.id) != current);
+            for other in others {
+                if let Some(current) = current
+                    && ui.button(&other.name).clicked()
+                {
+                    ctx.commands.send(Command::Compare(CompareChange::Between(current, other.id)));
+                    ui.close();
+                }
+            }
+            if let Some(current) = current {
+                if ui.button("Open another…").clicked() {
+                    ctx.commands.send(Command::Compare(CompareChange::Pick(Side::Left, current)));
+                    ctx.commands.send(Command::Compare(CompareChange::OpenOn(Side::Right)));
+                    ui.close();
+                }
+            } else {
+                ui.add_enabled(false, Button::new("Nothing is open"));
+            }
+        });
         item_ui(ui, ctx, Command::ReloadCurrent, open);
         item_ui(ui, ctx, Command::CloseCurrent, open);
         ui.separator();

@@ -4,6 +4,7 @@
 
 pub mod chart;
 pub mod checkpoint_list;
+pub mod compare;
 pub mod dialogs;
 pub mod explore;
 pub mod inspector;
@@ -54,6 +55,7 @@ pub struct ViewContext<'a> {
 pub struct Views {
     tree_table: tree_table::TreeTable,
     inspector: inspector::Inspector,
+    compare: compare::CompareView,
     metadata: metadata::MetadataView,
 }
 
@@ -72,6 +74,12 @@ impl Views {
             .resizable(false)
             .frame(bar(Margin::symmetric(12, 0)))
             .show(ui, |ui| status_line::status_line_ui(ui, ctx));
+        if let Some(offer) = ctx.state.compare.offer {
+            Panel::bottom("compare_offer")
+                .resizable(false)
+                .frame(Frame::new().fill(theme.raised).inner_margin(Margin::symmetric(12, 6)))
+                .show(ui, |ui| compare::offer_ui(ui, ctx, offer));
+        }
         if !ctx.state.session.entries.is_empty() {
             Panel::left("checkpoints")
                 .default_size(216.0)
@@ -85,6 +93,9 @@ impl Views {
             (None, _) => {
                 egui::CentralPanel::default().frame(page).show(ui, |ui| welcome::welcome_ui(ui, ctx));
             }
+            (Some(_), Page::Compare) => {
+                egui::CentralPanel::default().frame(page).show(ui, |ui| self.compare.ui(ui, ctx));
+            }
             (Some(entry), page_kind) => {
                 let Some(checkpoint) = entry.checkpoint.value() else {
                     egui::CentralPanel::default()
@@ -93,7 +104,7 @@ impl Views {
                     return;
                 };
                 match page_kind {
-                    Page::Explore => explore::explore_ui(self, ui, ctx, entry, checkpoint),
+                    Page::Explore | Page::Compare => explore::explore_ui(self, ui, ctx, entry, checkpoint),
                     Page::Metadata => {
                         egui::CentralPanel::default()
                             .frame(page)

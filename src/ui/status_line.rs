@@ -4,7 +4,7 @@ use egui::{Align, Button, Layout, Rect, RichText, Ui, Vec2};
 
 use super::widgets::bar;
 use super::{ViewContext, theme};
-use crate::state::{Command, Item};
+use crate::state::{Command, Item, Page};
 use crate::text;
 
 /// Draws the line.
@@ -53,6 +53,14 @@ fn message_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         if response.on_hover_text("Click to dismiss").clicked() {
             ctx.commands.send(Command::DismissNotice);
         }
+        return;
+    }
+    if let (Page::Compare, Some(found)) = (ctx.state.page, &ctx.state.compare.found) {
+        let name = match ctx.state.compare.table.selected() {
+            Some(item) => text::escape(&crate::state::compare::full_name(found, item)),
+            None => format!("{} pairs compared", text::count(found.done() as u64)),
+        };
+        quiet(ui, ctx, &name);
         return;
     }
     let Some(entry) = ctx.state.session.current() else {

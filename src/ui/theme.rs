@@ -171,6 +171,11 @@ impl Theme {
         if near_an_end { if self.dark { self.window } else { self.accent_text } } else { self.text }
     }
 
+    /// A colour that lets through what lies behind it.
+    pub fn over(&self, color: Color32) -> Color32 {
+        color.gamma_multiply(if self.dark { 0.6 } else { 0.65 })
+    }
+
     /// Dims what lies behind something that waits for an answer.
     pub fn backdrop(&self) -> Color32 {
         Color32::from_black_alpha(if self.dark { 120 } else { 60 })

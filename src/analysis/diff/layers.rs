@@ -1,7 +1,8 @@
 //! The differences rolled up by layer: one tree over both sides.
 
 use super::values::relative;
-use super::{Comparison, PairStatus};
+use super::{Comparison, PairDiff, PairStatus};
+use crate::analysis::pairing::Pairing;
 use crate::model::{Checkpoint, LayerTree, NodeId, TensorId, TensorInfo};
 
 /// One leaf of the tree.
@@ -22,6 +23,8 @@ pub struct DiffNode {
     pub identical: u64,
     /// Pairs that differ in any way.
     pub different: u64,
+    /// Those of them whose values were not compared: another number of elements, unreadable, no numbers.
+    pub without_values: u64,
     /// Tensors that are only on the left.
     pub only_left: u64,
     /// Tensors that are only on the right.
@@ -57,6 +60,7 @@ impl DiffNode {
     fn add(&mut self, other: &Self) {
         self.identical += other.identical;
         self.different += other.different;
+        self.without_values += other.without_values;
         self.only_left += other.only_left;
         self.only_right += other.only_right;
         self.elements += other.elements;
@@ -79,62 +83,70 @@ pub struct DiffTree {
 }
 
 impl DiffTree {
-    /// Sums over a comparison of the two.
-    pub fn of(left: &Checkpoint, right: &Checkpoint, comparison: &Comparison) -> Self {
-        let pairs = (0..comparison.pairs.len()).map(DiffRow::Pair);
-        let only_left = comparison.pairing.only_left.iter().map(|&id| DiffRow::OnlyLeft(id));
-        let only_right = comparison.pairing.only_right.iter().map(|&id| DiffRow::OnlyRight(id));
+    /// Groups and leaves of a pairing of the two, before anything is known about the pairs.
+    pub fn of_pairing(left: &Checkpoint, right: &Checkpoint, pairing: &Pairing) -> Self {
+        let pairs = (0..pairing.pairs.len()).map(DiffRow::Pair);
+        let only_left = pairing.only_left.iter().map(|&id| DiffRow::OnlyLeft(id));
+        let only_right = pairing.only_right.iter().map(|&id| DiffRow::OnlyRight(id));
         let rows: Vec<DiffRow> = pairs.chain(only_left).chain(only_right).collect();
         let info = |row: &DiffRow| -> TensorInfo {
             match *row {
-                DiffRow::Pair(index) => left.tensor(comparison.pairs[index].pair.left).clone(),
+                DiffRow::Pair(index) => left.tensor(pairing.pairs[index].left).clone(),
                 DiffRow::OnlyLeft(id) => left.tensor(id).clone(),
                 DiffRow::OnlyRight(id) => right.tensor(id).clone(),
             }
         };
         let tensors: Vec<TensorInfo> = rows.iter().map(info).collect();
         let tree = LayerTree::build(&tensors, left.layers());
-        let mut nodes = vec![DiffNode::default(); tree.len().max(1)];
-        for (index, row) in rows.iter().enumerate() {
-            let node = tree.parent_of(TensorId(index as u32));
-            nodes[node.0 as usize].add(&leaf(row, comparison));
+        let nodes = vec![DiffNode::default(); tree.len().max(1)];
+        let mut sums = Self { tree, rows, nodes };
+        for index in pairing.pairs.len()..sums.rows.len() {
+            let is_left = matches!(sums.rows[index], DiffRow::OnlyLeft(_));
+            let (only_left, only_right) = (u64::from(is_left), u64::from(!is_left));
+            sums.add_leaf(index, &DiffNode { only_left, only_right, ..DiffNode::default() });
         }
-        // Groups are numbered in the order in which they were found, so a parent comes before its children.
-        for index in (1..tree.len()).rev() {
-            if let Some(parent) = tree.node(NodeId(index as u32)).parent {
-                let sums = nodes[index];
-                nodes[parent.0 as usize].add(&sums);
-            }
+        sums
+    }
+
+    /// Sums over a comparison of the two.
+    pub fn of(left: &Checkpoint, right: &Checkpoint, comparison: &Comparison) -> Self {
+        let mut tree = Self::of_pairing(left, right, &comparison.pairing);
+        for (index, pair) in comparison.pairs.iter().enumerate() {
+            tree.add(index, pair);
         }
-        Self { tree, rows, nodes }
+        tree
+    }
+
+    /// Adds what was found about the pair of that index. Each pair is added once.
+    pub fn add(&mut self, index: usize, pair: &PairDiff) {
+        let identical = pair.status == PairStatus::Identical && !pair.renamed;
+        let mut leaf = DiffNode {
+            identical: u64::from(identical),
+            different: u64::from(!identical),
+            without_values: u64::from(pair.status != PairStatus::Identical && pair.values.is_none()),
+            ..DiffNode::default()
+        };
+        if let Some(values) = &pair.values {
+            leaf.elements = values.elements;
+            leaf.changed = values.changed;
+            leaf.max_abs = values.max_abs;
+            leaf.nan = values.nan_appeared + values.nan_gone;
+            leaf.squares = values.l2 * values.l2;
+            leaf.left_squares = values.l2_left * values.l2_left;
+        }
+        self.add_leaf(index, &leaf);
+    }
+
+    fn add_leaf(&mut self, index: usize, leaf: &DiffNode) {
+        let mut at = Some(self.tree.parent_of(TensorId(index as u32)));
+        while let Some(id) = at {
+            self.nodes[id.0 as usize].add(leaf);
+            at = self.tree.node(id).parent;
+        }
     }
 
     /// The sums of one group. `id` must come from [`Self::tree`].
     pub fn node(&self, id: NodeId) -> &DiffNode {
         &self.nodes[id.0 as usize]
     }
-}
-
-fn leaf(row: &DiffRow, comparison: &Comparison) -> DiffNode {
-    let DiffRow::Pair(index) = *row else {
-        let is_left = matches!(row, DiffRow::OnlyLeft(_));
-        return DiffNode {
-            only_left: u64::from(is_left),
-            only_right: u64::from(!is_left),
-            ..DiffNode::default()
-        };
-    };
-    let pair = &comparison.pairs[index];
-    let identical = pair.status == PairStatus::Identical && !pair.renamed;
-    let mut node =
-        DiffNode { identical: u64::from(identical), different: u64::from(!identical), ..DiffNode::default() };
-    if let Some(values) = &pair.values {
-        node.elements = values.elements;
-        node.changed = values.changed;
-        node.max_abs = values.max_abs;
-        node.nan = values.nan_appeared + values.nan_gone;
-        node.squares = values.l2 * values.l2;
-        node.left_squares = values.l2_left * values.l2_left;
-    }
-    node
 }

@@ -65,7 +65,7 @@ fn values(pair: &PairDiff) -> Vec<String> {
 }
 
 /// A cell; one that a spreadsheet would take for a formula gets an apostrophe in front.
-fn quoted(cell: &str) -> String {
+pub(in crate::export) fn quoted(cell: &str) -> String {
     let is_number = cell.parse::<f64>().is_ok();
     let guard = if !is_number && cell.starts_with(['=', '+', '-', '@', '\t']) { "'" } else { "" };
     if guard.is_empty() && !cell.contains(['"', ',', '\n', '\r']) {

@@ -11,6 +11,7 @@ use std::path::Path;
 use crate::analysis::diff::Comparison;
 use crate::model::Checkpoint;
 
+pub(super) use csv::quoted;
 pub use json::ComparisonJson;
 
 /// The kinds of report, by the ending of the file's name.

@@ -4,6 +4,7 @@
 //! command line alike.
 
 mod content;
+pub(super) mod job;
 mod pieces;
 mod scan;
 mod turned;
@@ -12,6 +13,8 @@ use crate::analysis::diff::metadata::metadata_differences;
 use crate::analysis::diff::{Comparison, PairDiff, Tolerance};
 use crate::analysis::pairing::{Pairing, PairingOptions};
 use crate::model::{Cancelled, Checkpoint, Progress};
+
+pub use job::{Compared, ComparisonKey, MetadataLine, Paired};
 
 /// What is compared, and how.
 #[derive(Debug, Clone, Default)]

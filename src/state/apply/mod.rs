@@ -1,17 +1,23 @@
 //! The only code that changes state. Does no I/O: what must happen outside is returned as [`Effect`]s.
 
 mod analyses;
+mod compare;
+mod exporting;
 mod opening;
+mod prepared;
+
+use std::path::PathBuf;
 
 use super::command::{Command, Page};
-use super::tree::{self, TreeChange};
+use super::tree;
 use super::{AppState, Dialogs, PathDialog};
-use crate::jobs::{CheckpointId, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest};
+use crate::jobs::{CheckpointId, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest, ReportFormat};
 use crate::model::Severity;
 
 pub use analyses::statistics_key;
 use analyses::{request_scan, request_statistics, scan_reported, want_look, wanted_statistics};
 use opening::{close, open_example, open_paths, opened, reload};
+use prepared::{change_table, change_tree, count_layers, prepared};
 
 /// Something that must happen outside the state.
 #[derive(Debug, Clone)]
@@ -35,6 +41,22 @@ pub enum Effect {
         name: String,
         /// The bytes of an SVG file.
         picture: String,
+    },
+    /// Ask where to save an export.
+    PickTarget {
+        /// Name to suggest.
+        path: PathBuf,
+        /// Whether a folder is wanted.
+        folder: bool,
+    },
+    /// Ask where to save a table of statistics, and save it.
+    SaveStatistics(CheckpointId),
+    /// Ask where to save a report of the comparison.
+    PickReport {
+        /// Name to suggest.
+        name: String,
+        /// The kind of file.
+        format: ReportFormat,
     },
     /// Take a picture of a part of the window.
     Capture {
@@ -73,6 +95,7 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
         }
         Command::ClosePathDialog => {
             state.path_dialog = None;
+            state.compare.awaiting = None;
             Vec::new()
         }
         Command::Close(id) => close(state, id),
@@ -87,16 +110,20 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             state.session.show(id);
             wanted_statistics(state, false)
         }
+        Command::ShowPage(Page::Compare) => compare::show(state),
         Command::ShowPage(page) => {
             state.page = page;
             Vec::new()
         }
+        Command::Compare(change) => compare::change(state, change),
         Command::Tree(id, change) => change_tree(state, id, change),
         Command::TreeCurrent(change) => state
             .session
             .current()
             .map(|entry| entry.id)
             .map_or_else(Vec::new, |id| change_tree(state, id, change)),
+        Command::Table(id, change) => change_table(state, id, change),
+        Command::CountLayers(id) => count_layers(state, id),
         Command::Summarise(key) => request_statistics(state, key),
         Command::Cancel(key) => {
             if let JobKey::Look(look) = &key {
@@ -116,8 +143,38 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             name.map_or_else(Vec::new, |text| apply(Command::Copy { what: "name", text }, state))
         }
         Command::FocusFilter => {
-            state.page = Page::Explore;
+            if state.page != Page::Compare {
+                state.page = Page::Explore;
+            }
             vec![Effect::FocusFilter]
+        }
+        Command::Mark(id, change) => exporting::mark(state, id, &change),
+        Command::MarkCurrent(change) => state
+            .session
+            .current()
+            .map(|entry| entry.id)
+            .map_or_else(Vec::new, |id| exporting::mark(state, id, &change)),
+        Command::CopySelectedNames => exporting::selected_names(state)
+            .map_or_else(Vec::new, |text| apply(Command::Copy { what: "names", text }, state)),
+        Command::ShowExport => state
+            .session
+            .current()
+            .map(|entry| entry.id)
+            .map_or_else(Vec::new, |id| exporting::show(state, id, &[])),
+        Command::ExportRenamed(id, rules) => exporting::show(state, id, &rules),
+        Command::EditExport(form) => exporting::edit(state, *form),
+        Command::BrowseExport => state.export.as_ref().map_or_else(Vec::new, |dialog| {
+            let path = PathBuf::from(&dialog.form.target);
+            vec![Effect::PickTarget { path, folder: dialog.form.format.extension().is_empty() }]
+        }),
+        Command::ExportTo(path) => exporting::save_to(state, path),
+        Command::StartExport => exporting::start(state),
+        Command::CloseExport => {
+            state.export = None;
+            Vec::new()
+        }
+        Command::SaveStatistics => {
+            state.session.current().map_or_else(Vec::new, |entry| vec![Effect::SaveStatistics(entry.id)])
         }
         Command::SetTheme(theme) => {
             state.settings.theme = theme;
@@ -206,18 +263,10 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
 
 fn ask_for_path(state: &mut AppState, folder: bool) -> Vec<Effect> {
     if state.dialogs == Dialogs::Missing {
-        state.path_dialog = Some(PathDialog { folder, text: String::new() });
+        state.path_dialog = Some(PathDialog { folder, ..PathDialog::default() });
         return Vec::new();
     }
     vec![Effect::PickNative { folder }]
-}
-
-fn change_tree(state: &mut AppState, id: CheckpointId, change: TreeChange) -> Vec<Effect> {
-    let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
-    let Some(checkpoint) = entry.checkpoint.value().cloned() else { return Vec::new() };
-    let before = entry.tree.selected();
-    entry.tree.change(&checkpoint, &entry.scan, change);
-    if entry.tree.selected() == before { Vec::new() } else { wanted_statistics(state, false) }
 }
 
 fn zoom(state: &mut AppState, by: f32) -> Vec<Effect> {
@@ -237,10 +286,33 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
             }
             Vec::new()
         }
-        (JobKey::Scan(id), outcome) => {
-            scan_reported(state, id, outcome);
+        (JobKey::Compare(key), outcome) => {
+            compare::reported(state, key, outcome);
             Vec::new()
         }
+        (JobKey::Compatibility(checkpoint, model), outcome) => {
+            compare::fitted(state, (checkpoint, model), outcome);
+            Vec::new()
+        }
+        (JobKey::SaveReport(_), outcome) => {
+            compare::saved(state, outcome);
+            Vec::new()
+        }
+        (JobKey::Scan(id), outcome) => scan_reported(state, id, outcome),
+        (JobKey::Prepare(id, _), JobOutcome::Finished(JobOutput::Prepared(made))) => {
+            prepared(state, id, &made);
+            Vec::new()
+        }
+        (JobKey::PlanExport(id), outcome) => {
+            exporting::planned(state, id, outcome);
+            Vec::new()
+        }
+        (JobKey::Export(id), outcome) => {
+            exporting::ended(state, id, outcome);
+            Vec::new()
+        }
+        // A newer one is on its way, or its defect is the status line's to say.
+        (JobKey::Prepare(..), _) => Vec::new(),
         (JobKey::Open(id), JobOutcome::Failed(error)) => {
             if let Some(entry) = state.session.entry_mut(id) {
                 entry.checkpoint.fail(error);
@@ -253,6 +325,7 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
                 entry.checkpoint.cancel();
                 if entry.checkpoint.value().is_none() {
                     state.session.remove(id);
+                    state.compare.forget(id);
                 }
             }
             Vec::new()

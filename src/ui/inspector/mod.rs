@@ -2,19 +2,20 @@
 
 mod checkpoint;
 mod health;
-mod heat_map;
+pub(super) mod heat_map;
 mod heat_map_paint;
+mod heat_map_view;
 mod layer;
 mod layer_table;
 mod norms;
-mod parts;
-mod slice_picker;
+pub(super) mod parts;
+pub(super) mod slice_picker;
 mod spectrum;
 mod tensor;
 mod tensor_table;
 mod treemap;
-mod values;
-mod values_table;
+pub(super) mod values;
+pub(super) mod values_table;
 
 use std::sync::Arc;
 

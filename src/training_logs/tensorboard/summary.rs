@@ -1,0 +1,212 @@
+//! One value of a summary: a scalar or a histogram, in the form of TensorFlow 1 (`simple_value`, `histo`) or of
+//! TensorFlow 2 (`tensor` with the plugin `scalars` or `histograms`).
+//!
+//! Tensors of other plugins (text, pictures, Keras models) are passed over. Source of the tensor's fields:
+//! <https://github.com/tensorflow/tensorflow/blob/v2.16.1/tensorflow/core/framework/tensor.proto>; of the histograms':
+//! <https://github.com/tensorflow/tensorboard/blob/2.16.2/tensorboard/plugins/histogram/summary_v2.py>.
+
+use std::collections::HashMap;
+
+use half::{bf16, f16};
+
+use crate::formats::containers::protobuf::{Field, Message, Payload};
+use crate::model::{LoggedBucket, ReadError};
+use crate::raw::limits;
+
+/// A value with its name.
+pub struct Value {
+    pub tag: String,
+    pub content: Content,
+}
+
+/// What was logged.
+pub enum Content {
+    Scalar(f64),
+    Histogram(Vec<LoggedBucket>),
+    /// Something that is no curve.
+    Other,
+}
+
+pub fn value(message: Message<'_>, plugins: &mut HashMap<String, String>) -> Result<Value, ReadError> {
+    let mut tag = String::new();
+    let mut content = Content::Other;
+    let (mut tensor, mut plugin) = (None, None);
+    for field in message {
+        let field = field?;
+        match (field.number, field.payload) {
+            (1, Payload::Bytes(_)) => tag = field.text(),
+            (2, Payload::Fixed32(bits)) => content = Content::Scalar(f64::from(f32::from_bits(bits))),
+            (5, Payload::Bytes(_)) => content = Content::Histogram(histogram(field.message()?)?),
+            (8, Payload::Bytes(_)) => tensor = Some(field),
+            (9, Payload::Bytes(_)) => plugin = plugin_name(field.message()?)?,
+            _ => {}
+        }
+    }
+    if let Some(plugin) = plugin
+        && plugins.len() < limits::LOG_SERIES
+    {
+        plugins.entry(tag.clone()).or_insert(plugin);
+    }
+    if let Some(tensor) = tensor {
+        let tensor = Tensor::read(&tensor)?;
+        content = match plugins.get(&tag).map(String::as_str) {
+            // Writers without metadata still mean a scalar by a tensor of one number.
+            Some("scalars") | None => tensor.scalar().map_or(Content::Other, Content::Scalar),
+            Some("histograms") => Content::Histogram(tensor.histogram()),
+            Some(_) => Content::Other,
+        };
+    }
+    Ok(Value { tag, content })
+}
+
+fn plugin_name(metadata: Message<'_>) -> Result<Option<String>, ReadError> {
+    for field in metadata {
+        let field = field?;
+        if field.number != 1 {
+            continue;
+        }
+        for field in field.message()? {
+            let field = field?;
+            if field.number == 1 {
+                return Ok(Some(field.text()));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn histogram(message: Message<'_>) -> Result<Vec<LoggedBucket>, ReadError> {
+    let (mut min, mut edges, mut counts) = (0.0, Vec::new(), Vec::new());
+    for field in message {
+        let field = field?;
+        match (field.number, field.payload) {
+            (1, Payload::Fixed64(bits)) => min = f64::from_bits(bits),
+            (6, _) => doubles(&field, &mut edges),
+            (7, _) => doubles(&field, &mut counts),
+            _ => {}
+        }
+    }
+    Ok(super::buckets_of_limits(min, &edges, &counts))
+}
+
+/// Numbers of a repeated double, packed or not; no more than a histogram has.
+fn doubles(field: &Field<'_>, into: &mut Vec<f64>) {
+    match field.payload {
+        Payload::Fixed64(bits) => into.push(f64::from_bits(bits)),
+        Payload::Bytes(bytes) => {
+            let numbers = bytes.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes));
+            into.extend(numbers.take(limits::LOG_BUCKETS));
+        }
+        _ => {}
+    }
+}
+
+/// The parts of a `TensorProto` that scalars and histograms need.
+struct Tensor {
+    dims: Vec<u64>,
+    values: Vec<f64>,
+}
+
+impl Tensor {
+    fn read(field: &Field<'_>) -> Result<Self, ReadError> {
+        let (mut dtype, mut dims, mut content, mut values) = (0, Vec::new(), None, Vec::new());
+        for field in field.message()? {
+            let field = field?;
+            match (field.number, field.payload) {
+                (1, _) => dtype = field.number_value(),
+                (2, Payload::Bytes(_)) => dims = shape(field.message()?)?,
+                (4, Payload::Bytes(bytes)) => content = Some(bytes),
+                (5, Payload::Bytes(bytes)) => {
+                    let numbers = bytes.as_chunks::<4>().0.iter();
+                    values.extend(
+                        numbers.map(|bytes| f64::from(f32::from_le_bytes(*bytes))).take(limits::LOG_BUCKETS),
+                    );
+                }
+                (5, Payload::Fixed32(bits)) => values.push(f64::from(f32::from_bits(bits))),
+                (6, _) => doubles(&field, &mut values),
+                (7 | 10 | 11 | 16 | 17, _) => {
+                    let signed = !matches!(field.number, 16 | 17);
+                    let numbers = field.varints()?.into_iter().take(limits::LOG_BUCKETS);
+                    values.extend(
+                        numbers.map(|bits| if signed { bits.cast_signed() as f64 } else { bits as f64 }),
+                    );
+                }
+                (13, _) => {
+                    let numbers = field.varints()?.into_iter().take(limits::LOG_BUCKETS);
+                    values.extend(numbers.map(|bits| {
+                        let bits = bits as u16;
+                        if dtype == BFLOAT16 {
+                            bf16::from_bits(bits).to_f64()
+                        } else {
+                            f16::from_bits(bits).to_f64()
+                        }
+                    }));
+                }
+                _ => {}
+            }
+        }
+        if let Some(content) = content.filter(|content| !content.is_empty()) {
+            values = decode(dtype, content);
+        }
+        Ok(Self { dims, values })
+    }
+
+    /// Its number, where it holds exactly one.
+    fn scalar(&self) -> Option<f64> {
+        let is_one = self.dims.iter().all(|&dim| dim == 1);
+        self.values.first().copied().filter(|_| is_one && self.values.len() == 1)
+    }
+
+    /// Rows of left edge, right edge and count.
+    fn histogram(&self) -> Vec<LoggedBucket> {
+        if self.dims.get(1) != Some(&3) {
+            return Vec::new();
+        }
+        let rows = self.values.as_chunks::<3>().0.iter().take(limits::LOG_BUCKETS);
+        rows.map(|&[left, right, count]| LoggedBucket { left, right, count }).collect()
+    }
+}
+
+/// `DT_BFLOAT16` in TensorFlow's `types.proto`.
+const BFLOAT16: u64 = 14;
+
+/// Numbers of `tensor_content`; empty for types that have none.
+fn decode(dtype: u64, content: &[u8]) -> Vec<f64> {
+    fn each<const N: usize>(content: &[u8], decode: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+        content.as_chunks::<N>().0.iter().take(3 * limits::LOG_BUCKETS).map(|bytes| decode(*bytes)).collect()
+    }
+    match dtype {
+        1 => each(content, |bytes| f64::from(f32::from_le_bytes(bytes))),
+        2 => each(content, f64::from_le_bytes),
+        3 => each(content, |bytes| f64::from(i32::from_le_bytes(bytes))),
+        4 | 10 => each(content, |[byte]| f64::from(byte)),
+        5 => each(content, |bytes| f64::from(i16::from_le_bytes(bytes))),
+        6 => each(content, |[byte]| f64::from(byte.cast_signed())),
+        9 => each(content, |bytes| i64::from_le_bytes(bytes) as f64),
+        BFLOAT16 => each(content, |bytes| bf16::from_le_bytes(bytes).to_f64()),
+        17 => each(content, |bytes| f64::from(u16::from_le_bytes(bytes))),
+        19 => each(content, |bytes| f16::from_le_bytes(bytes).to_f64()),
+        22 => each(content, |bytes| f64::from(u32::from_le_bytes(bytes))),
+        23 => each(content, |bytes| u64::from_le_bytes(bytes) as f64),
+        _ => Vec::new(),
+    }
+}
+
+fn shape(message: Message<'_>) -> Result<Vec<u64>, ReadError> {
+    let mut dims = Vec::new();
+    for field in message {
+        let field = field?;
+        if field.number != 2 || dims.len() >= limits::RANK {
+            continue;
+        }
+        let mut size = 0;
+        for field in field.message()? {
+            let field = field?;
+            if field.number == 1 {
+                size = field.number_value();
+            }
+        }
+        dims.push(size);
+    }
+    Ok(dims)
+}

@@ -1,0 +1,567 @@
+//! The table of pairs: one line per layer and tensor, both sides in one. Draws only visible rows, which are made in state.
+
+use egui::{
+    Align, Align2, Color32, EventFilter, Id, Key, Layout, Margin, Modifiers, Rect, RichText, Role,
+    ScrollArea, Sense, TextEdit, Ui, Vec2, WidgetInfo,
+};
+
+use super::columns::{Columns, Kind, RELATIVE_NUMBER, label};
+use super::{relative_text, select, table_change, three_digits};
+use crate::analysis::diff::{DiffRow, PairDiff, PairStatus};
+use crate::jobs::{CheckpointId, ComparisonKey};
+use crate::model::{NodeId, TensorId};
+use crate::state::compare::{
+    Chip, CompareColumn, CompareItem, CompareRow, Found, Side, TableChange, full_name, leaf_words, name,
+    relative_change,
+};
+use crate::state::tree::{Item, TreeChange};
+use crate::state::{Command, Page};
+use crate::text;
+use crate::ui::tree_table::filter_id;
+use crate::ui::widgets::{bar, chevron, clipped_text, pill_ui};
+use crate::ui::{ViewContext, theme};
+
+const HEADER_HEIGHT: f32 = 26.0;
+/// Indentation of a level.
+const INDENT: f32 = 16.0;
+
+/// The table's passing state.
+#[derive(Default)]
+pub(super) struct Table {
+    /// The last wish to scroll that was granted.
+    scrolled: Option<(ComparisonKey, u64)>,
+    offset: f32,
+    height: f32,
+}
+
+/// What narrows the table down beside the chips: by name, and as a list or by layer. From right to left.
+pub(super) fn narrowing_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
+    let table = &ctx.state.compare.table;
+    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        ui.spacing_mut().item_spacing.x = 6.0;
+        let list = table.is_list();
+        for (label, wanted) in [("List", true), ("Layers", false)] {
+            let hint =
+                if wanted { "One row per tensor" } else { "Tensors below their layers, which sum them up" };
+            if pill_ui(ui, ctx.theme, label, list == wanted).on_hover_text(hint).clicked() && list != wanted {
+                ctx.commands.send(table_change(TableChange::AsList(wanted)));
+            }
+        }
+        let mut text = table.filter_text().to_owned();
+        let mut edit = TextEdit::singleline(&mut text)
+            .id(filter_id())
+            .hint_text("Filter: name, *glob*, /regex/")
+            .margin(Margin::symmetric(8, 4))
+            .desired_width((ui.available_width() - 24.0).clamp(60.0, 220.0));
+        if table.filter_error().is_some() {
+            edit = edit.text_color(ctx.theme.error);
+        }
+        let response = ui.add(edit);
+        response.widget_info(|| {
+            let mut info = WidgetInfo::text_edit(true, &text, &text, "Filter: name, *glob*, /regex/");
+            info.label = Some("Filter pairs".to_owned());
+            info
+        });
+        if response.changed() {
+            ctx.commands.send(table_change(TableChange::Filter(text)));
+        } else if response.lost_focus() && ui.input(|input| input.key_pressed(Key::Escape)) {
+            ctx.commands.send(table_change(TableChange::Filter(String::new())));
+        }
+        if let Some(error) = table.filter_error() {
+            response.on_hover_text(error);
+        }
+    });
+}
+
+/// Kinds of rows with their counts; each shows only its own when it is lit.
+fn chips_ui(ui: &mut Ui, ctx: &ViewContext<'_>, found: &Found) {
+    let table = &ctx.state.compare.table;
+    egui::Frame::new().inner_margin(Margin::symmetric(10, 7)).show(ui, |ui| {
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing = Vec2::new(5.0, 5.0);
+            ui.spacing_mut().button_padding = Vec2::new(9.0, 2.0);
+            ui.spacing_mut().interact_size.y = 22.0;
+            for chip in Chip::ALL {
+                let count = found.counts().of(chip);
+                let chosen = table.is_chosen(chip);
+                // What there is none of need not be offered, but for the two that are news either way.
+                if count == 0 && !chosen && !matches!(chip, Chip::Changed | Chip::Identical) {
+                    continue;
+                }
+                let label = format!("{} {}", text::count(count), chip.label());
+                let response = pill_ui(ui, ctx.theme, &label, chosen).on_hover_text(chip.tooltip());
+                response.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, &label));
+                if response.clicked() {
+                    ctx.commands.send(table_change(TableChange::Chip(chip)));
+                }
+            }
+            if let Some(matching) = table.matching() {
+                let shown = format!("{} shown", text::count(matching as u64));
+                ui.label(RichText::new(shown).font(theme::label()).color(ctx.theme.text_second));
+            }
+        });
+    });
+}
+
+impl Table {
+    /// Draws chips, header and rows.
+    pub(super) fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, found: &Found) {
+        ui.spacing_mut().item_spacing.y = 0.0;
+        chips_ui(ui, ctx, found);
+        let columns = Columns::new(ui.available_width());
+        header_ui(ui, ctx, &columns);
+        self.rows_ui(ui, ctx, found, &columns);
+    }
+
+    fn rows_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, found: &Found, columns: &Columns) {
+        let table = &ctx.state.compare.table;
+        let rows = table.rows();
+        let whole = ui.available_rect_before_wrap();
+        let id = Id::unique("compare_rows");
+        let response = ui.interact(whole, id, Sense::click());
+        response.widget_info(|| WidgetInfo::labeled(Role::Tree, true, "Pairs"));
+        if response.clicked() {
+            ctx.commands.send(select(None));
+        }
+        keys(ui, ctx, id, (self.height / theme::ROW_HEIGHT) as i64 - 1);
+        if rows.is_empty() {
+            let message = if table.matching().is_some() {
+                "No pair passes the filter"
+            } else {
+                "Neither side holds tensors"
+            };
+            let at = whole.center_top() + Vec2::new(0.0, 48.0);
+            ui.painter().text(at, Align2::CENTER_CENTER, message, theme::body(), ctx.theme.text_second);
+            return;
+        }
+        let mut area = ScrollArea::vertical().id_salt(("compare_scroll", found.key)).auto_shrink(false);
+        if let Some((serial, row)) = table.scroll_to()
+            && self.scrolled != Some((found.key, serial))
+        {
+            self.scrolled = Some((found.key, serial));
+            let top = row as f32 * theme::ROW_HEIGHT;
+            if top < self.offset {
+                area = area.vertical_scroll_offset(top);
+            } else if top + theme::ROW_HEIGHT > self.offset + self.height {
+                area = area.vertical_scroll_offset(top + theme::ROW_HEIGHT - self.height);
+            }
+        }
+        let output = area.show_rows(ui, theme::ROW_HEIGHT, rows.len(), |ui, range| {
+            for index in range {
+                if let Some(row) = rows.get(index) {
+                    let size = Vec2::new(ui.available_width(), theme::ROW_HEIGHT);
+                    let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
+                    Line { ctx, found, columns, table: id }.ui(ui, rect, index, *row);
+                }
+            }
+        });
+        self.offset = output.state.clamped_offset().y;
+        self.height = output.inner_rect.height();
+        if ui.memory(|memory| memory.has_focus(id)) {
+            let stroke = egui::Stroke::new(1.0, ctx.theme.accent.gamma_multiply(0.7));
+            ui.painter().rect_stroke(whole.shrink(0.5), 0, stroke, egui::StrokeKind::Inside);
+        }
+    }
+}
+
+fn header_ui(ui: &mut Ui, ctx: &ViewContext<'_>, columns: &Columns) {
+    let (rect, _) = ui.allocate_exact_size(Vec2::new(ui.available_width(), HEADER_HEIGHT), Sense::hover());
+    ui.painter().hline(rect.x_range(), rect.top() + 0.5, ctx.theme.separator());
+    ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, ctx.theme.separator());
+    let (sorted, descending) = ctx.state.compare.table.sort();
+    let name = (Kind::Measure(CompareColumn::Name), columns.name);
+    for (kind, span) in std::iter::once(name).chain(columns.others.iter().copied()) {
+        let cell = cell(rect, span);
+        let text = label(kind);
+        let Kind::Measure(column) = kind else {
+            clipped_text(ui, cell, Align2::LEFT_CENTER, text, theme::label(), ctx.theme.text_second);
+            continue;
+        };
+        let response = ui.interact(cell, ui.scope_id().with(("sort", text)), Sense::click());
+        response.widget_info(|| WidgetInfo::labeled(Role::ColumnHeader, true, format!("Sort by {text}")));
+        let arrow = match (column == sorted, descending) {
+            (false, _) => "",
+            (true, true) => " ↓",
+            (true, false) => " ↑",
+        };
+        let lit = response.hovered() || response.has_focus() || column == sorted;
+        let color = if lit { ctx.theme.text_strong } else { ctx.theme.text_second };
+        let align = match column {
+            CompareColumn::Name | CompareColumn::Relative => Align2::LEFT_CENTER,
+            _ => Align2::RIGHT_CENTER,
+        };
+        clipped_text(ui, cell, align, &format!("{text}{arrow}"), theme::label(), color);
+        let hint = match column {
+            CompareColumn::Relative => {
+                "Length of the change as a fraction of the length of the left values: ‖right − left‖ / ‖left‖"
+            }
+            CompareColumn::Changed => "Elements that differ by more than the tolerance",
+            CompareColumn::MaxAbs => "The largest difference of one element",
+            CompareColumn::Cosine => "Cosine of the angle between both: 1 where only the length changed",
+            CompareColumn::Name => "Sort by name",
+        };
+        if response.on_hover_text(hint).clicked() {
+            ctx.commands.send(table_change(TableChange::SortBy(column)));
+        }
+    }
+}
+
+/// One line of the table.
+struct Line<'a> {
+    ctx: &'a ViewContext<'a>,
+    found: &'a Found,
+    columns: &'a Columns,
+    /// Gets the focus when the line is clicked.
+    table: Id,
+}
+
+impl Line<'_> {
+    fn ui(&self, ui: &mut Ui, rect: Rect, index: usize, row: CompareRow) {
+        let (theme, found) = (self.ctx.theme, self.found);
+        let table = &self.ctx.state.compare.table;
+        let id = ui.scope_id().with((found.key, row.item));
+        // Not reached by Tab: the table as a whole is, and arrow keys walk it.
+        let response = ui.interact(rect, id, Sense::CLICK);
+        let selected = table.selected() == Some(row.item);
+        let shown = match row.item {
+            CompareItem::Leaf(_) if table.is_list() => text::escape(&full_name(found, row.item)),
+            item => text::escape(name(found, item)),
+        };
+        response.widget_info(|| WidgetInfo::selected(Role::TreeItem, true, selected, &shown));
+        if selected {
+            ui.painter().rect_filled(rect, 0, theme.selection);
+        } else if response.hovered() {
+            ui.painter().rect_filled(rect, 0, theme.raised);
+        } else if index % 2 == 1 {
+            ui.painter().rect_filled(rect, 0, theme.hover.gamma_multiply(0.45));
+        }
+        let toggled = self.name_ui(ui, rect, id, row, &shown, selected);
+        match row.item {
+            CompareItem::Group(group) => self.group_cells_ui(ui, rect, group, selected),
+            CompareItem::Leaf(leaf) => self.leaf_cells_ui(ui, rect, leaf, selected),
+        }
+        if response.clicked() && !toggled {
+            ui.memory_mut(|memory| memory.request_focus(self.table));
+            self.ctx.commands.send(select(Some(row.item)));
+        }
+        if let CompareItem::Group(group) = row.item
+            && response.double_clicked()
+        {
+            self.ctx.commands.send(table_change(TableChange::Toggle(group)));
+        }
+        if response.secondary_clicked() {
+            self.ctx.commands.send(select(Some(row.item)));
+        }
+        response.context_menu(|ui| self.menu_ui(ui, row.item));
+        if response.contains_pointer() {
+            response.on_hover_text(self.hint(row.item));
+        }
+    }
+
+    /// Draws the name; says whether the group's arrow was clicked.
+    fn name_ui(&self, ui: &Ui, rect: Rect, id: Id, row: CompareRow, shown: &str, selected: bool) -> bool {
+        let theme = self.ctx.theme;
+        let mut place = cell(rect, self.columns.name);
+        place.min.x = (place.min.x + row.depth as f32 * INDENT).min(place.max.x - 40.0);
+        let mut toggled = false;
+        if let CompareItem::Group(group) = row.item {
+            let hit = Rect::from_center_size(place.left_center() + Vec2::new(5.0, 0.0), Vec2::splat(20.0));
+            chevron(ui, hit.center(), row.open, theme.text_second);
+            let arrow = ui.interact(hit, id.with("arrow"), Sense::CLICK);
+            let verb = if row.open { "Close" } else { "Open" };
+            arrow.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("{verb} {shown}")));
+            if arrow.clicked() {
+                toggled = true;
+                self.ctx.commands.send(table_change(TableChange::Toggle(group)));
+            }
+        }
+        if !self.ctx.state.compare.table.is_list() {
+            place.min.x += 16.0;
+        }
+        let strong = if selected { theme.text_strong } else { theme.text };
+        let color = match row.item {
+            CompareItem::Leaf(leaf) if is_calm(self.found, leaf) && !selected => theme.text_second,
+            _ => strong,
+        };
+        let used = clipped_text(ui, place, Align2::LEFT_CENTER, shown, theme::body(), color);
+        if let CompareItem::Leaf(leaf) = row.item
+            && self.found.leaf_pair(leaf).is_some_and(|pair| pair.renamed)
+            && let Some(right) = self.found.tensors(leaf).right
+        {
+            place.min.x += used;
+            let name = format!(" → {}", text::escape(&self.found.right.tensor(right).name));
+            clipped_text(ui, place, Align2::LEFT_CENTER, &name, theme::body(), theme.partner);
+        }
+        toggled
+    }
+
+    fn leaf_cells_ui(&self, ui: &Ui, rect: Rect, leaf: u32, selected: bool) {
+        let (theme, found) = (self.ctx.theme, self.found);
+        let item = CompareItem::Leaf(leaf);
+        let pair = found.leaf_pair(leaf);
+        let values = pair.and_then(|pair| pair.values.as_ref());
+        let strong = if selected { theme.text_strong } else { theme.text };
+        let second = if selected { theme.text } else { theme.text_second };
+        for (kind, span) in &self.columns.others {
+            let cell = cell(rect, *span);
+            let number = |text: &str| {
+                clipped_text(ui, cell, Align2::RIGHT_CENTER, text, theme::body(), strong);
+            };
+            let differs = pair.is_some_and(|pair| pair.status != PairStatus::Identical);
+            match (kind, values.filter(|_| differs)) {
+                (Kind::Shape, _) => self.shape_ui(ui, cell, leaf, pair, second),
+                (Kind::Measure(CompareColumn::Relative), _) => match relative_change(found, item) {
+                    Some(change) => self.change_ui(ui, cell, change, strong),
+                    None => {
+                        let color = words_color(self.ctx, found, leaf, pair, second);
+                        clipped_text(
+                            ui,
+                            cell,
+                            Align2::LEFT_CENTER,
+                            leaf_words(found, leaf),
+                            theme::body(),
+                            color,
+                        );
+                    }
+                },
+                (Kind::Measure(CompareColumn::Changed), Some(values)) => {
+                    number(&share_text(values.changed, values.elements));
+                }
+                (Kind::Measure(CompareColumn::MaxAbs), Some(values)) => {
+                    if values.nan_appeared > 0 {
+                        clipped_text(ui, cell, Align2::RIGHT_CENTER, "NaN", theme::body(), theme.error);
+                    } else {
+                        number(&three_digits(values.max_abs));
+                    }
+                }
+                (Kind::Measure(CompareColumn::Cosine), Some(values)) => {
+                    if let Some(cosine) = values.cosine {
+                        number(&format!("{cosine:.4}"));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn group_cells_ui(&self, ui: &Ui, rect: Rect, group: NodeId, selected: bool) {
+        let (theme, found) = (self.ctx.theme, self.found);
+        let sums = found.tree().node(group);
+        let strong = if selected { theme.text_strong } else { theme.text };
+        let second = if selected { theme.text } else { theme.text_second };
+        let (identical, different) = (sums.identical, sums.different + sums.only_left + sums.only_right);
+        for (kind, span) in &self.columns.others {
+            let cell = cell(rect, *span);
+            let number = |text: &str| {
+                clipped_text(ui, cell, Align2::RIGHT_CENTER, text, theme::body(), strong);
+            };
+            match kind {
+                Kind::Shape if different > 0 => {
+                    let all = text::count(identical + different);
+                    let text = format!("{} of {all} differ", text::count(different));
+                    clipped_text(ui, cell, Align2::LEFT_CENTER, &text, theme::body(), second);
+                }
+                Kind::Measure(CompareColumn::Relative) => {
+                    match relative_change(found, CompareItem::Group(group)) {
+                        Some(change) if sums.changed > 0 => self.change_ui(ui, cell, change, strong),
+                        _ => {
+                            let words = group_words(sums);
+                            clipped_text(ui, cell, Align2::LEFT_CENTER, &words, theme::body(), second);
+                        }
+                    }
+                }
+                Kind::Measure(CompareColumn::Changed) if sums.changed > 0 => {
+                    number(&share_text(sums.changed, sums.elements));
+                }
+                Kind::Measure(CompareColumn::MaxAbs) if sums.nan > 0 => {
+                    clipped_text(ui, cell, Align2::RIGHT_CENTER, "NaN", theme::body(), theme.error);
+                }
+                Kind::Measure(CompareColumn::MaxAbs) if sums.changed > 0 => {
+                    number(&three_digits(sums.max_abs));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The shape, or both where they differ; then the dtypes where these do.
+    fn shape_ui(&self, ui: &Ui, cell: Rect, leaf: u32, pair: Option<&PairDiff>, second: Color32) {
+        let found = self.found;
+        let tensors = found.tensors(leaf);
+        let left = tensors.left.map(|id| found.left.tensor(id));
+        let right = tensors.right.map(|id| found.right.tensor(id));
+        let (text, differs) = match (left, right, pair.map(|pair| pair.status)) {
+            (Some(a), Some(b), Some(PairStatus::Reshaped)) => (format!("{} → {}", a.shape, b.shape), true),
+            (Some(a), Some(b), Some(PairStatus::DtypeChanged)) => {
+                (format!("{} → {}", a.dtype.name(), b.dtype.name()), true)
+            }
+            (_, Some(b), _) => (b.shape.to_string(), false),
+            (Some(a), None, _) => (a.shape.to_string(), false),
+            (None, None, _) => (String::new(), false),
+        };
+        let color = if differs { self.ctx.theme.partner } else { second };
+        clipped_text(ui, cell, Align2::LEFT_CENTER, &text, theme::mono_small(), color);
+    }
+
+    /// The bar of a relative change with its number.
+    fn change_ui(&self, ui: &Ui, cell: Rect, change: f64, strong: Color32) {
+        let theme = self.ctx.theme;
+        let largest = self.ctx.state.compare.table.largest().max(f64::MIN_POSITIVE);
+        let width = cell.width() - RELATIVE_NUMBER;
+        if width >= 20.0 {
+            let place = Rect::from_center_size(
+                cell.left_center() + Vec2::new(width / 2.0, 0.0),
+                Vec2::new(width, 6.0),
+            );
+            let fraction = if change.is_finite() { (change / largest).min(1.0) as f32 } else { 1.0 };
+            bar(ui, place, fraction, theme.track, theme.partner);
+        }
+        clipped_text(ui, cell, Align2::RIGHT_CENTER, &relative_text(change), theme::body(), strong);
+    }
+
+    fn hint(&self, item: CompareItem) -> String {
+        let found = self.found;
+        let CompareItem::Leaf(leaf) = item else {
+            let CompareItem::Group(id) = item else { return String::new() };
+            let sums = found.tree().node(id);
+            return format!(
+                "{}\n{} identical, {} different, {} only left, {} only right",
+                text::escape(&full_name(found, item)),
+                text::count(sums.identical),
+                text::count(sums.different),
+                text::count(sums.only_left),
+                text::count(sums.only_right)
+            );
+        };
+        let tensors = found.tensors(leaf);
+        let mut lines = Vec::new();
+        for (side, checkpoint, id) in
+            [(Side::Left, &found.left, tensors.left), (Side::Right, &found.right, tensors.right)]
+        {
+            if let Some(id) = id {
+                let tensor = checkpoint.tensor(id);
+                let name = text::escape(&tensor.name);
+                lines.push(format!("{}: {name} {} {}", side.label(), tensor.dtype.name(), tensor.shape));
+            }
+        }
+        lines.push(leaf_words(found, leaf).to_owned());
+        if let Some(problem) = found.leaf_pair(leaf).and_then(|pair| pair.problem.as_ref()) {
+            lines.push(text::escape(problem));
+        }
+        lines.join("\n")
+    }
+
+    fn menu_ui(&self, ui: &mut Ui, item: CompareItem) {
+        let found = self.found;
+        if ui.button("Copy name").clicked() {
+            self.ctx.commands.send(Command::Copy { what: "name", text: full_name(found, item) });
+            ui.close();
+        }
+        let CompareItem::Leaf(leaf) = item else { return };
+        let tensors = found.tensors(leaf);
+        for (label, checkpoint, tensor) in [
+            ("Explore the left one", found.key.left, tensors.left),
+            ("Explore the right one", found.key.right, tensors.right),
+        ] {
+            if let Some(tensor) = tensor
+                && ui.button(label).clicked()
+            {
+                explore(self.ctx, checkpoint, tensor);
+                ui.close();
+            }
+        }
+    }
+}
+
+/// Shows a tensor on the Explore page.
+pub(super) fn explore(ctx: &ViewContext<'_>, checkpoint: CheckpointId, tensor: TensorId) {
+    ctx.commands.send(Command::Show(checkpoint));
+    ctx.commands.send(Command::Tree(checkpoint, TreeChange::Select(Some(Item::Tensor(tensor)))));
+    ctx.commands.send(Command::ShowPage(Page::Explore));
+}
+
+/// Whether there is nothing to be seen at a leaf.
+fn is_calm(found: &Found, leaf: u32) -> bool {
+    match found.tree().rows.get(leaf as usize) {
+        Some(DiffRow::Pair(index)) => found.pair(*index).is_none_or(|pair| !pair.differs()),
+        _ => false,
+    }
+}
+
+fn words_color(
+    ctx: &ViewContext<'_>,
+    found: &Found,
+    leaf: u32,
+    pair: Option<&PairDiff>,
+    second: Color32,
+) -> Color32 {
+    match (found.tree().rows.get(leaf as usize), pair.map(|pair| pair.status)) {
+        (Some(DiffRow::OnlyLeft(_)), _) => ctx.theme.accent,
+        (Some(DiffRow::OnlyRight(_)), _) | (_, Some(PairStatus::Reshaped | PairStatus::DtypeChanged)) => {
+            ctx.theme.partner
+        }
+        (_, Some(PairStatus::Unreadable)) => ctx.theme.error,
+        (_, Some(PairStatus::Changed)) => ctx.theme.text,
+        _ => second,
+    }
+}
+
+/// What a group without changed values has to say.
+fn group_words(sums: &crate::analysis::diff::DiffNode) -> String {
+    let both = sums.identical + sums.different;
+    match (both, sums.only_left, sums.only_right) {
+        (0, 0, 0) => "…".to_owned(),
+        (0, left, 0) => format!("{} only left", text::count(left)),
+        (0, 0, right) => format!("{} only right", text::count(right)),
+        (_, 0, 0) if sums.different == 0 => "identical".to_owned(),
+        (_, 0, 0) => format!("{} differ", text::count(sums.different)),
+        (_, left, right) => format!("{} on one side only", text::count(left + right)),
+    }
+}
+
+/// A part of a whole as a percentage; never rounded to none or all.
+pub(super) fn share_text(part: u64, whole: u64) -> String {
+    match part {
+        0 => "0".to_owned(),
+        part if part == whole => "all".to_owned(),
+        part => {
+            let percent = part as f64 / whole.max(1) as f64 * 100.0;
+            if percent < 0.1 { "< 0.1 %".to_owned() } else { format!("{:.1} %", percent.min(99.9)) }
+        }
+    }
+}
+
+fn cell(line: Rect, (left, right): (f32, f32)) -> Rect {
+    Rect::from_x_y_ranges(line.left() + left..=line.left() + right, line.y_range())
+}
+
+/// Keys that walk the table: while it has the focus, or nothing has.
+fn keys(ui: &Ui, ctx: &ViewContext<'_>, id: Id, page: i64) {
+    let focused = ui.memory(egui::Memory::focused);
+    if focused.is_some_and(|focused| focused != id) || egui::Popup::is_any_open(ui.ctx()) {
+        return;
+    }
+    if focused == Some(id) {
+        let filter = EventFilter { vertical_arrows: true, horizontal_arrows: true, ..EventFilter::default() };
+        ui.memory_mut(|memory| memory.set_focus_lock_filter(id, filter));
+    }
+    let selected_group = match ctx.state.compare.table.selected() {
+        Some(CompareItem::Group(group)) => Some((Key::Enter, TableChange::Toggle(group))),
+        _ => None,
+    };
+    let walks = [
+        (Key::ArrowDown, TableChange::Move(1)),
+        (Key::ArrowUp, TableChange::Move(-1)),
+        (Key::PageDown, TableChange::Move(page.max(1))),
+        (Key::PageUp, TableChange::Move(-page.max(1))),
+        (Key::Home, TableChange::Move(i64::MIN / 2)),
+        (Key::End, TableChange::Move(i64::MAX / 2)),
+        (Key::ArrowRight, TableChange::Expand),
+        (Key::ArrowLeft, TableChange::Collapse),
+    ];
+    for (key, change) in walks.into_iter().chain(selected_group) {
+        if ui.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {
+            ctx.commands.send(table_change(change));
+        }
+    }
+}
