@@ -14,6 +14,7 @@ mod keras_folders;
 mod keras_layers;
 mod not_checkpoints;
 mod packed;
+mod pair_looks;
 mod parity;
 mod pytorch_sets;
 mod robustness;

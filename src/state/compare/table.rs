@@ -167,7 +167,7 @@ impl CompareTable {
         (self.sort, self.descending)
     }
 
-    /// The relative change that fills a bar: the largest there is, but not more than 1.
+    /// The relative change that fills a bar: the largest there is, within reason.
     pub fn largest(&self) -> f64 {
         self.largest
     }
