@@ -115,6 +115,14 @@ if [ -n "${GUI_DRIVE:-}" ]; then
     drive "wait-for 10 best_accuracy" "click Explore" "wait-for 5 model_state_dict" "expect $(basename "$first")"
     passed "a second file is open beside the first"
 
+    open_by_dialog "$root/tests/fixtures/compare/fine_tune_left.pt"
+    open_by_dialog "$root/tests/fixtures/compare/fine_tune_right.pt"
+    # The second node of that name is the entry of the submenu; the first is the one of the list.
+    drive "right-click fine_tune_left.pt" "click Compare with…" "settle" "click-nth 2 fine_tune_right.pt" "wait-for 10 2 changed"
+    drive "click blocks.11.attn.weight" "wait-for 10 Heat map of the differences" "settle" "screenshot $pictures/window-compare.png"
+    drive "click Will it load" "wait-for 5 refuse it" "click Explore"
+    passed "two files are compared, down to the values of one tensor"
+
     # 32 GiB of zeros that take no space: long enough to be stopped on any machine.
     large=$scratch/large.safetensors bytes=$((32 << 30))
     header="{\"weight\":{\"dtype\":\"F32\",\"shape\":[$((bytes / 4))],\"data_offsets\":[0,$bytes]}}"

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::scan::Scan;
+use super::selection::Marks;
 use super::table::TableState;
 use super::tree::TreeState;
 use crate::analysis::summary::LayerTable;
@@ -23,6 +24,8 @@ pub struct OpenCheckpoint {
     pub checkpoint: Loadable<Arc<Checkpoint>>,
     /// Rows and selection of its tree.
     pub tree: TreeState,
+    /// What is selected for export.
+    pub marks: Marks,
     /// Rows of the table of statistics.
     pub table: TableState,
     /// The layers as a summary prints them, once somebody wanted to see them.
@@ -67,6 +70,7 @@ impl Session {
             name,
             checkpoint,
             tree: TreeState::default(),
+            marks: Marks::default(),
             table: TableState::default(),
             layers: None,
             scan: Arc::default(),

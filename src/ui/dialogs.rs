@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use egui::{Align2, Id, LayerId, Modal, Order, RichText, TextEdit, Ui};
 
+use super::export_dialog::export_dialog_ui;
 use super::widgets::primary_button_ui;
 use super::{ViewContext, theme};
 use crate::state::{Command, CompareChange};
@@ -16,6 +17,7 @@ pub fn dialogs_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     if ctx.state.about_open {
         about_ui(ui, ctx);
     }
+    export_dialog_ui(ui, ctx);
     drop_overlay_ui(ui, ctx);
 }
 

@@ -9,6 +9,7 @@ use super::compare;
 use super::prepared::submitted;
 use crate::jobs::{CheckpointId, EXAMPLES, JobRequest, Loadable, Purpose, Surroundings};
 use crate::model::Checkpoint;
+use crate::state::selection::Marks;
 use crate::state::table::TableState;
 use crate::state::tree::TreeState;
 use crate::state::{AppState, about};
@@ -53,6 +54,7 @@ pub(super) fn close(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
     state.statistics.forget(id);
     state.looks.forget(id);
     state.compare.forget(id);
+    state.safety.forget(id);
     let mut effects = vec![Effect::CancelAllOf(id), Effect::WatchFiles];
     effects.extend(wanted_statistics(state, false));
     effects
@@ -62,6 +64,7 @@ pub(super) fn reload(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
     let Some(new) = state.session.renew(id) else { return Vec::new() };
     state.statistics.forget(id);
     state.looks.forget(id);
+    state.safety.forget(id);
     state.compare.renew(id, new);
     state.compare.drop_stale();
     let Some(entry) = state.session.entry_mut(new) else { return Vec::new() };
@@ -81,6 +84,7 @@ pub(super) fn opened(
     around: Surroundings,
 ) -> Vec<Effect> {
     let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
+    entry.marks = Marks::default();
     let (tree, work) = match entry.checkpoint.value() {
         Some(before) => entry.tree.carry_over(before, checkpoint),
         None => TreeState::new(checkpoint),
@@ -100,5 +104,16 @@ pub(super) fn opened(
     effects.extend(begin_scan(state, id));
     effects.extend(wanted_statistics(state, false));
     effects.extend(compare::wanted(state));
+    effects.extend(examine(state, id));
     effects
+}
+
+/// Looks at what the file of an entry would do when it is loaded.
+pub(super) fn examine(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
+    let Some(entry) = state.session.entry(id) else { return Vec::new() };
+    let checkpoint = entry.checkpoint.value().cloned();
+    // An example has a place of its own on the disk.
+    let path = checkpoint.as_ref().map_or_else(|| entry.path.clone(), |opened| opened.path().to_owned());
+    state.safety.begin(id);
+    vec![Effect::Submit(JobRequest::Examine { id, path, checkpoint })]
 }

@@ -96,7 +96,7 @@ impl Default for CompareTable {
             open: HashSet::new(),
             touched: false,
             closed_while_filtering: HashSet::new(),
-            as_list: false,
+            as_list: true,
             chips: Vec::new(),
             filter_text: String::new(),
             filter_error: None,
@@ -167,7 +167,7 @@ impl CompareTable {
         (self.sort, self.descending)
     }
 
-    /// The relative change that fills a bar: the largest there is, but not more than 1.
+    /// The relative change that fills a bar: the largest there is, within reason.
     pub fn largest(&self) -> f64 {
         self.largest
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::scan::Scan;
 use crate::jobs::Preparation;
 use crate::model::filter::NameFilter;
-use crate::model::{Checkpoint, LayerTree, NodeId, Progress};
+use crate::model::{Checkpoint, LayerTree, NodeId, Progress, TensorId};
 use node_set::NodeSet;
 use rows::Spec;
 
@@ -134,6 +134,11 @@ impl TreeState {
     /// The kinds of tensors there are, once they were counted.
     pub fn kinds(&self) -> Option<&Kinds> {
         self.kinds.as_deref()
+    }
+
+    /// Whether a tensor passes the filter and the facets.
+    pub fn passes(&self, checkpoint: &Checkpoint, scan: &Scan, id: TensorId) -> bool {
+        self.spec.passes(checkpoint, scan, id)
     }
 
     /// How often the rows were made anew: work that must follow changes, not frames.

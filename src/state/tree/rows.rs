@@ -11,7 +11,7 @@ use super::node_set::NodeSet;
 use super::{Item, Row, SortColumn};
 use crate::model::filter::NameFilter;
 use crate::model::layer_tree::natural_cmp;
-use crate::model::{Cancelled, Checkpoint, NodeId, Progress};
+use crate::model::{Cancelled, Checkpoint, NodeId, Progress, TensorId};
 use crate::state::scan::Scan;
 
 /// Rows made, or tensors filtered, between two looks at whether the work was cancelled.
@@ -110,6 +110,12 @@ impl Spec {
         inside.rows(group, depth, &Progress::new()).unwrap_or_default()
     }
 
+    /// Whether a tensor passes the filter and the facets.
+    pub(super) fn passes(&self, checkpoint: &Checkpoint, scan: &Scan, id: TensorId) -> bool {
+        let named = self.filter.as_ref().is_none_or(|filter| filter.matches(&checkpoint.tensor(id).name));
+        named && self.facets.matches(checkpoint, scan, id)
+    }
+
     fn passing(
         &self,
         checkpoint: &Checkpoint,
@@ -122,12 +128,11 @@ impl Spec {
             groups: vec![false; tree.len()],
             count: 0,
         };
-        for (id, tensor) in checkpoint.tensors() {
+        for (id, _) in checkpoint.tensors() {
             if id.index() % STEPS == 0 {
                 progress.advance(0)?;
             }
-            let named = self.filter.as_ref().is_none_or(|filter| filter.matches(&tensor.name));
-            if !named || !self.facets.matches(checkpoint, scan, id) {
+            if !self.passes(checkpoint, scan, id) {
                 continue;
             }
             passing.tensors[id.index()] = true;

@@ -279,11 +279,14 @@ fn verdict_ui(ui: &mut Ui, ctx: &ViewContext<'_>, answer: &Compatibility) {
         let note = "Keras takes weights in the order of the layers, whatever these are called.";
         ui.label(RichText::new(note).font(theme::label()).color(theme.text_second));
     }
-    for (prefix, of) in [(&answer.checkpoint_prefix, "the checkpoint"), (&answer.model_prefix, "the model")] {
-        if !prefix.is_empty() {
-            let inside = format!("The state dictionary of {of} is what lies below {}", text::escape(prefix));
-            ui.label(RichText::new(inside).font(theme::label()).color(theme.text_second));
-        }
+    let inside: Vec<String> = [("checkpoint", &answer.checkpoint_prefix), ("model", &answer.model_prefix)]
+        .into_iter()
+        .filter(|(_, prefix)| !prefix.is_empty())
+        .map(|(of, prefix)| format!("“{}” of the {of}", text::escape(prefix.trim_end_matches('.'))))
+        .collect();
+    if !inside.is_empty() {
+        let note = format!("The state dictionary is {}.", inside.join(", and "));
+        ui.label(RichText::new(note).font(theme::label()).color(theme.text_second));
     }
 }
 
@@ -373,5 +376,8 @@ fn fix_left(report: &LoadReport) -> String {
         (report.unexpected.len(), "unexpected"),
         (report.shape_mismatches.len(), "of another shape"),
     ];
-    listed("Still".to_owned(), &parts)
+    let rest = parts.iter().filter(|(count, _)| *count > 0);
+    let rest: Vec<String> =
+        rest.map(|(count, label)| format!("{} {label}", text::count(*count as u64))).collect();
+    format!("Still {}", rest.join(", "))
 }

@@ -299,5 +299,10 @@ fn select(item: Option<CompareItem>) -> Command {
 
 /// A norm of changes as a fraction of a norm of values.
 fn relative_text(relative: f64) -> String {
-    if relative.is_infinite() { "from zero".to_owned() } else { text::number(relative) }
+    if relative.is_infinite() { "from zero".to_owned() } else { three_digits(relative) }
+}
+
+/// A number for a narrow column.
+fn three_digits(value: f64) -> String {
+    text::number(format!("{value:.2e}").parse().unwrap_or(value))
 }

@@ -271,7 +271,7 @@ fn head_ui(
         if let Some(values) = &pair.values {
             let changed = share_text(values.changed, values.elements);
             let exact = format!("{} of {}", text::count(values.changed), text::count(values.elements));
-            chip_ui(ui, theme, &format!("{changed} changed")).on_hover_text(exact);
+            chip_ui(ui, theme, &format!("{changed} elements changed")).on_hover_text(exact);
             if values.changed > 0 {
                 chip_ui(ui, theme, &format!("relative {}", relative_text(values.relative_l2())));
             }

@@ -6,7 +6,7 @@ use egui::{
 };
 
 use super::columns::{Columns, Kind, RELATIVE_NUMBER, label};
-use super::{relative_text, select, table_change};
+use super::{relative_text, select, table_change, three_digits};
 use crate::analysis::diff::{DiffRow, PairDiff, PairStatus};
 use crate::jobs::{CheckpointId, ComparisonKey};
 use crate::model::{NodeId, TensorId};
@@ -18,7 +18,7 @@ use crate::state::tree::{Item, TreeChange};
 use crate::state::{Command, Page};
 use crate::text;
 use crate::ui::tree_table::filter_id;
-use crate::ui::widgets::{bar, chevron, clipped_text, pill_ui};
+use crate::ui::widgets::{bar, chevron, clipped_name, clipped_text, pill_ui};
 use crate::ui::{ViewContext, theme};
 
 const HEADER_HEIGHT: f32 = 26.0;
@@ -283,15 +283,22 @@ impl Line<'_> {
             CompareItem::Leaf(leaf) if is_calm(self.found, leaf) && !selected => theme.text_second,
             _ => strong,
         };
-        let used = clipped_text(ui, place, Align2::LEFT_CENTER, shown, theme::body(), color);
-        if let CompareItem::Leaf(leaf) = row.item
-            && self.found.leaf_pair(leaf).is_some_and(|pair| pair.renamed)
-            && let Some(right) = self.found.tensors(leaf).right
-        {
-            place.min.x += used;
-            let name = format!(" → {}", text::escape(&self.found.right.tensor(right).name));
-            clipped_text(ui, place, Align2::LEFT_CENTER, &name, theme::body(), theme.partner);
-        }
+        let right = match row.item {
+            CompareItem::Leaf(leaf) if self.found.leaf_pair(leaf).is_some_and(|pair| pair.renamed) => {
+                self.found.tensors(leaf).right
+            }
+            _ => None,
+        };
+        let Some(right) = right else {
+            clipped_name(ui, place, shown, &theme::body(), color);
+            return toggled;
+        };
+        // Both names share the room.
+        let half = place.with_max_x(place.center().x);
+        place.min.x += clipped_name(ui, half, shown, &theme::body(), color);
+        place.min.x += clipped_text(ui, place, Align2::LEFT_CENTER, " → ", theme::body(), theme.partner);
+        let name = text::escape(&self.found.right.tensor(right).name);
+        clipped_name(ui, place, &name, &theme::body(), theme.partner);
         toggled
     }
 
@@ -331,7 +338,7 @@ impl Line<'_> {
                     if values.nan_appeared > 0 {
                         clipped_text(ui, cell, Align2::RIGHT_CENTER, "NaN", theme::body(), theme.error);
                     } else {
-                        number(&text::number(values.max_abs));
+                        number(&three_digits(values.max_abs));
                     }
                 }
                 (Kind::Measure(CompareColumn::Cosine), Some(values)) => {
@@ -373,8 +380,11 @@ impl Line<'_> {
                 Kind::Measure(CompareColumn::Changed) if sums.changed > 0 => {
                     number(&share_text(sums.changed, sums.elements));
                 }
+                Kind::Measure(CompareColumn::MaxAbs) if sums.nan > 0 => {
+                    clipped_text(ui, cell, Align2::RIGHT_CENTER, "NaN", theme::body(), theme.error);
+                }
                 Kind::Measure(CompareColumn::MaxAbs) if sums.changed > 0 => {
-                    number(&text::number(sums.max_abs));
+                    number(&three_digits(sums.max_abs));
                 }
                 _ => {}
             }

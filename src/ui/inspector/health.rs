@@ -31,7 +31,7 @@ fn dot_ui(ui: &mut Ui, ctx: &ViewContext<'_>, level: Severity) {
 }
 
 /// The health of a checkpoint: the scan's progress, then its verdict with reasons.
-pub(super) fn health_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, checkpoint: &Checkpoint) {
+pub fn health_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, checkpoint: &Checkpoint) {
     ui.set_width(ui.available_width());
     let all = checkpoint.tensors().len();
     ui.horizontal(|ui| {
