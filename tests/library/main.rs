@@ -8,6 +8,7 @@ mod compatibility;
 mod fixtures;
 mod keras_folders;
 mod keras_layers;
+mod moving;
 mod not_checkpoints;
 mod packed;
 mod parity;
