@@ -2,6 +2,7 @@
 
 use egui::{Align2, Button, MenuBar, Rect, RichText, Role, Sense, Ui, Vec2, WidgetInfo};
 
+use super::widgets::{menu_checkbox_ui, menu_radio_ui};
 use super::{ViewContext, theme};
 use crate::state::compare::Side;
 use crate::state::{Command, CompareChange, MarkChange, Page, ThemeChoice, TreeChange};
@@ -148,13 +149,14 @@ fn view_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         ui.separator();
         let mut scan = ctx.state.settings.scan_on_open;
         let command = Command::SetScanOnOpen(!scan);
-        if ui.checkbox(&mut scan, command.label()).changed() {
+        if menu_checkbox_ui(ui, ctx.theme, &mut scan, command.label()).changed() {
             ctx.commands.send(command);
         }
         ui.menu_button("Theme", |ui| {
             for choice in [ThemeChoice::System, ThemeChoice::Dark, ThemeChoice::Light] {
                 let command = Command::SetTheme(choice);
-                if ui.radio(ctx.state.settings.theme == choice, command.label()).clicked() {
+                if menu_radio_ui(ui, ctx.theme, ctx.state.settings.theme == choice, command.label()).clicked()
+                {
                     ctx.commands.send(command);
                     ui.close();
                 }

@@ -173,8 +173,8 @@ impl Frames {
         }
     }
 
-    /// Clicks the widget of that name, in the next two frames.
-    pub fn click(&mut self, label: &str) {
+    /// Clicks the tab of that name, in the next two frames.
+    pub fn click_tab(&mut self, label: &str) {
         self.ctx.enable_accesskit();
         let mut found = None;
         for _ in 0..2 {
@@ -183,7 +183,7 @@ impl Frames {
                 output.platform_output.accesskit_update.map(|update| update.nodes).unwrap_or_default();
             found = nodes
                 .iter()
-                .find(|(_, node)| node.label() == Some(label))
+                .find(|(_, node)| node.role() == egui::accesskit::Role::Tab && node.label() == Some(label))
                 .and_then(|(_, node)| node.bounds())
                 .or(found);
         }
