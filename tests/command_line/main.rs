@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 mod compare;
+mod curves;
 #[path = "../support/safetensors_file.rs"]
 mod safetensors_file;
 

@@ -5,6 +5,8 @@
 mod bounded;
 mod compare;
 mod compatibility;
+mod curves;
+mod export;
 mod fixtures;
 mod keras_folders;
 mod keras_layers;
@@ -15,6 +17,7 @@ mod parity;
 mod pytorch_sets;
 mod robustness;
 mod safetensors_oracle;
+mod safety;
 mod statistics;
 mod support;
 mod tensorflow;

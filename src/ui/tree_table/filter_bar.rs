@@ -88,21 +88,21 @@ fn menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>, name: &str, chosen: usize, conten
 }
 
 fn dtypes_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
-    for (dtype, count) in &entry.tree.kinds().dtypes {
+    for share in entry.tree.kinds().map_or(&[][..], |kinds| &kinds.dtypes) {
         choice_ui(
             ui,
             ctx,
             entry,
-            dtype.name(),
-            *count,
-            dtype,
+            share.dtype.name(),
+            share.tensors,
+            &share.dtype,
             |facets: &mut Facets| -> &mut HashSet<Dtype> { &mut facets.dtypes },
         );
     }
 }
 
 fn roles_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
-    for (role, count) in &entry.tree.kinds().roles {
+    for (role, count) in entry.tree.kinds().map_or(&[][..], |kinds| &kinds.roles) {
         choice_ui(
             ui,
             ctx,

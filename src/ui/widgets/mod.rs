@@ -116,21 +116,31 @@ pub fn clipped_text(
     width
 }
 
-/// A dotted name in one line. Where it does not fit its first parts are left out, for its last ones tell it from its
-/// neighbours. Returns the width it took.
-pub fn clipped_name(ui: &Ui, rect: Rect, name: &str, font: FontId, color: egui::Color32) -> f32 {
-    let fits = |text: String| {
-        let galley = ui.painter().layout_no_wrap(text, font.clone(), color);
-        galley.size().x <= rect.width()
-    };
-    if fits(name.to_owned()) {
-        return clipped_text(ui, rect, Align2::LEFT_CENTER, name, font, color);
+/// A name in one line. One too long for its room is cut in the middle: names of tensors differ at their ends. Returns the
+/// width it took.
+pub fn clipped_name(ui: &Ui, rect: Rect, text: &str, font: &FontId, color: egui::Color32) -> f32 {
+    let layout = |text: String| ui.painter().layout_no_wrap(text, font.clone(), color);
+    let mut galley = layout(text.to_owned());
+    if galley.size().x > rect.width() {
+        let places: Vec<usize> = text.char_indices().map(|(place, _)| place).collect();
+        // About what fits, and from there less by one until it does: a third from the beginning, the rest from the end.
+        let share = f64::from(rect.width() / galley.size().x);
+        let mut kept = ((places.len() as f64 * share) as usize).min(places.len().saturating_sub(1));
+        loop {
+            let head = places.get(kept / 3).and_then(|&end| text.get(..end)).unwrap_or_default();
+            let tail = places.len() - (kept - kept / 3);
+            let tail = places.get(tail).and_then(|&start| text.get(start..)).unwrap_or_default();
+            galley = layout(format!("{head}…{tail}"));
+            if galley.size().x <= rect.width() || kept == 0 {
+                break;
+            }
+            kept -= 1;
+        }
     }
-    let ends = name.match_indices(['.', '/']).map(|(at, _)| &name[at + 1..]).filter(|rest| !rest.is_empty());
-    let last = ends.clone().last().unwrap_or(name);
-    let shown = ends.map(|rest| format!("…{rest}")).find(|text| fits(text.clone()));
-    let shown = shown.unwrap_or_else(|| if last == name { name.to_owned() } else { format!("…{last}") });
-    clipped_text(ui, rect, Align2::LEFT_CENTER, &shown, font, color)
+    let at = Align2::LEFT_CENTER.align_size_within_rect(galley.size(), rect);
+    let width = galley.size().x;
+    ui.painter().galley(at.min, galley, color);
+    width
 }
 
 /// The triangle of a group: to the right when closed, down when open.

@@ -18,7 +18,7 @@ mod dataset;
 mod header;
 mod links;
 
-pub use dataset::Dataset;
+pub use dataset::{Dataset, Outside};
 pub use links::Link;
 
 use std::collections::HashMap;
