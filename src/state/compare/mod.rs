@@ -261,6 +261,11 @@ impl CompareState {
         if self.load.reversed { (right, left) } else { (left, right) }
     }
 
+    /// The whole name of what is selected.
+    pub fn selected_name(&self) -> Option<String> {
+        Some(full_name(self.found.as_ref()?, self.table.selected()?))
+    }
+
     /// A new name for a comparison of what is on the sides.
     pub fn next_key(&mut self) -> Option<ComparisonKey> {
         let (left, right) = self.both()?;
