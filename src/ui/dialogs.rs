@@ -104,7 +104,10 @@ fn drop_overlay_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         egui::Stroke::new(2.0, ctx.theme.accent),
         egui::StrokeKind::Inside,
     );
-    let text =
-        if hovering == 1 { "Drop to open".to_owned() } else { format!("Drop to open {hovering} files") };
+    let text = match hovering {
+        1 => "Drop to open".to_owned(),
+        2 => "Drop to open both, and to compare them if you like".to_owned(),
+        more => format!("Drop to open {more} files"),
+    };
     painter.text(inside.center(), Align2::CENTER_CENTER, text, theme::title(22.0), ctx.theme.text_strong);
 }

@@ -64,10 +64,8 @@ fn message_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         return;
     }
     if let (Page::Compare, Some(found)) = (ctx.state.page, &ctx.state.compare.found) {
-        let name = match ctx.state.compare.table.selected() {
-            Some(item) => text::escape(&crate::state::compare::full_name(found, item)),
-            None => format!("{} pairs compared", text::count(found.done() as u64)),
-        };
+        let compared = || format!("{} pairs compared", text::count(found.done() as u64));
+        let name = ctx.state.compare.selected_name().map_or_else(compared, |name| text::escape(&name));
         quiet(ui, ctx, &name);
         return;
     }

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use ckptscope::state::compare::{Chip, CompareColumn, TableChange as PairsChange};
+use ckptscope::state::compare::{Chip, CompareColumn, PairsChange};
 use ckptscope::state::{Command, Facets, SortColumn, Statistic, TableChange, TreeChange, ValueFacet};
 
 #[path = "../support/many_tensors.rs"]
@@ -75,7 +75,7 @@ fn main() {
     });
     window_back(&mut bench.window);
     bench.window.change(TreeChange::Select(None));
-    bench.window.click_tab("Tensors");
+    bench.window.click("Tensors");
     bench.run("the table of statistics, scrolling", |_, _| over_inspector(wheel(23.0)));
     bench.run("the table of statistics, sorting", |window, index| {
         if index % 4 == 0 {
@@ -97,7 +97,7 @@ fn comparison(tensors: usize) {
     println!("{:<46} {:>9} {:>9} {:>9}", format!("frames, {tensors} pairs"), "median", "p99", "longest");
     bench.run("as compared", |_, _| Vec::new());
     bench.run("scrolling", |_, _| wheel(37.0));
-    println!("{:<46} {:>6.2} ms", "a whole comparison arrives", taken_in.as_secs_f64() * 1e3);
+    println!("a whole comparison is taken in within {:.1} ms", taken_in.as_secs_f64() * 1e3);
     for (name, change) in [
         ("only changed", PairsChange::Chip(Chip::Changed)),
         ("everything again", PairsChange::Chip(Chip::Changed)),

@@ -1,7 +1,7 @@
 //! A checkpoint of 100,000 tensors: work follows changes, never frames. Times are measured by `cargo bench --bench frames`.
 
 use ckptscope::model::TensorId;
-use ckptscope::state::compare::{Chip, CompareColumn, TableChange as PairsChange};
+use ckptscope::state::compare::{Chip, CompareColumn, PairsChange};
 use ckptscope::state::{Command, SortColumn, Statistic, TableChange, TreeChange};
 
 #[path = "../support/many_tensors.rs"]
@@ -117,7 +117,7 @@ fn a_tensor_in_a_closed_layer_is_brought_into_view_when_its_row_is_there() {
 #[test]
 fn the_table_of_statistics_is_put_in_order_in_the_background() {
     let mut window = Frames::new(TENSORS);
-    window.click_tab("Tensors");
+    window.click("Tensors");
     window.frame(Vec::new());
     window.frame(Vec::new());
     let id = window.state.session.current().unwrap().id;

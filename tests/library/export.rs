@@ -267,8 +267,7 @@ fn every_dtype_is_kept_where_the_format_has_it_and_stands_for_the_same_numbers_w
         assert_eq!(plan.tensors.len(), checkpoint.tensors().len());
         let kept = plan.tensors.iter().filter(|tensor| tensor.conversion == Conversion::None).count();
         let expected = match format {
-            ExportFormat::Safetensors => 22,
-            ExportFormat::PyTorch => 22,
+            ExportFormat::Safetensors | ExportFormat::PyTorch => 22,
             _ => 14,
         };
         assert_eq!(kept, expected, "{}", format.id());

@@ -12,6 +12,7 @@ mod fixtures;
 mod health;
 mod keras_folders;
 mod keras_layers;
+mod moving;
 mod not_checkpoints;
 mod packed;
 mod pair_looks;

@@ -16,7 +16,7 @@ use ckptscope::model::{
     Checkpoint, CheckpointParts, Dtype, Progress, ReadError, Shape, TensorId, TensorInfo, TensorReader,
     TensorRole, Value,
 };
-use ckptscope::state::compare::TableChange;
+use ckptscope::state::compare::PairsChange;
 use ckptscope::state::{AppState, Command, CompareChange, Effect, Item, TreeChange, apply};
 use ckptscope::ui::theme::Themes;
 use ckptscope::ui::{CommandQueue, ViewContext, Views};
@@ -57,7 +57,7 @@ pub fn checkpoint(count: usize) -> Arc<Checkpoint> {
 }
 
 /// The same tensors on both sides, each third of them changed.
-pub fn comparison(left: &Checkpoint, right: &Checkpoint) -> Compared {
+fn comparison(left: &Checkpoint, right: &Checkpoint) -> Compared {
     let pairing = Pairing::of(left, right, &PairingOptions::default());
     let pairs: Vec<PairDiff> = pairing
         .pairs
@@ -127,13 +127,13 @@ impl Frames {
     pub fn comparing(tensors: usize) -> (Self, Duration) {
         let mut frames = Self::new(tensors);
         let left = frames.state.session.current().expect("one is open").id;
-        apply(Command::OpenPaths(vec![PathBuf::from("/models/other.safetensors")]), &mut frames.state);
+        frames.command(Command::OpenPaths(vec![PathBuf::from("/models/other.safetensors")]));
         let right = frames.state.session.current().expect("it was just opened").id;
         let other = checkpoint(tensors);
         other.layer_tree();
         let opened = JobOutput::Opened(other.clone(), Surroundings::default());
         frames.end(JobKey::Open(right), JobOutcome::Finished(opened));
-        apply(Command::Compare(CompareChange::Between(left, right)), &mut frames.state);
+        frames.command(Command::Compare(CompareChange::Between(left, right)));
         let key = frames.state.compare.asked.as_ref().expect("a comparison was asked for").key;
         let first = frames.state.session.entry(left).and_then(|entry| entry.checkpoint.value()).cloned();
         let compared = Arc::new(comparison(&first.expect("it is open"), &other));
@@ -147,8 +147,8 @@ impl Frames {
     }
 
     /// Changes the table of pairs, as a click or a key does.
-    pub fn change_pairs(&mut self, change: TableChange) {
-        apply(Command::Compare(CompareChange::Table(change)), &mut self.state);
+    pub fn change_pairs(&mut self, change: PairsChange) {
+        self.command(Command::Compare(CompareChange::Pairs(change)));
     }
 
     fn end(&mut self, key: JobKey, outcome: JobOutcome) {
@@ -173,8 +173,8 @@ impl Frames {
         }
     }
 
-    /// Clicks the tab of that name, in the next two frames.
-    pub fn click_tab(&mut self, label: &str) {
+    /// Clicks the widget of that name, in the next two frames.
+    pub fn click(&mut self, label: &str) {
         self.ctx.enable_accesskit();
         let mut found = None;
         for _ in 0..2 {
@@ -183,7 +183,7 @@ impl Frames {
                 output.platform_output.accesskit_update.map(|update| update.nodes).unwrap_or_default();
             found = nodes
                 .iter()
-                .find(|(_, node)| node.role() == egui::accesskit::Role::Tab && node.label() == Some(label))
+                .find(|(_, node)| node.label() == Some(label))
                 .and_then(|(_, node)| node.bounds())
                 .or(found);
         }

@@ -44,6 +44,7 @@ const DEPTH: usize = 256;
 
 /// A container on the way to becoming an [`Object`].
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not exclude each other")]
 struct Branch {
     entries: Vec<(String, Node)>,
     places: HashMap<String, usize>,
@@ -63,13 +64,11 @@ enum Node {
 
 impl Branch {
     fn child(&mut self, key: &str) -> &mut Node {
-        let place = match self.places.get(key) {
-            Some(&place) => place,
-            None => {
-                self.entries.push((key.to_owned(), Node::Branch(Self::default())));
-                self.places.insert(key.to_owned(), self.entries.len() - 1);
-                self.entries.len() - 1
-            }
+        let place = if let Some(&place) = self.places.get(key) {
+            place
+        } else {
+            self.insert(key.to_owned(), Node::Branch(Self::default()));
+            self.entries.len() - 1
         };
         // `place` is in bounds: entries are only added.
         &mut self.entries[place].1

@@ -136,10 +136,13 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             vec![Effect::CopyText(text)]
         }
         Command::CopySelectedName => {
-            let name = state.session.current().and_then(|entry| {
-                let checkpoint = entry.checkpoint.value()?;
-                Some(tree::full_name(checkpoint, entry.tree.selected()?))
-            });
+            let name = match state.page {
+                Page::Compare => state.compare.selected_name(),
+                _ => state.session.current().and_then(|entry| {
+                    let checkpoint = entry.checkpoint.value()?;
+                    Some(tree::full_name(checkpoint, entry.tree.selected()?))
+                }),
+            };
             name.map_or_else(Vec::new, |text| apply(Command::Copy { what: "name", text }, state))
         }
         Command::FocusFilter => {
@@ -167,7 +170,7 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             let path = PathBuf::from(&dialog.form.target);
             vec![Effect::PickTarget { path, folder: dialog.form.format.extension().is_empty() }]
         }),
-        Command::ExportTo(path) => exporting::save_to(state, path),
+        Command::ExportTo(path) => exporting::save_to(state, &path),
         Command::StartExport => exporting::start(state),
         Command::CloseExport => {
             state.export = None;

@@ -118,6 +118,10 @@ impl CompareTable {
         match self.sort {
             CompareColumn::Name => match item {
                 CompareItem::Leaf(leaf) if self.as_list => {
+                    let places = found.whole().map(|whole| &whole.name_places);
+                    if let Some(place) = places.and_then(|places| places.get(leaf as usize)) {
+                        return Key::Number(Some(f64::from(*place)));
+                    }
                     Key::Text(found.naming_tensor(leaf).map_or("", |tensor| tensor.name.as_str()))
                 }
                 item => Key::Text(name(found, item)),
