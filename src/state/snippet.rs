@@ -1,6 +1,7 @@
 //! A few lines of Python that load one tensor, and that make from it what a chart shows.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use crate::model::{Checkpoint, TensorId, TensorInfo};
 
@@ -75,7 +76,7 @@ fn load_checkpoint(prefix: &str, stored: &str) -> String {
 
 /// Finds the file that holds a tensor by the index of its set.
 fn shard(whole: &str, stored: &str) -> String {
-    let index = if whole.ends_with(".json") {
+    let index = if Path::new(whole).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
         format!("index = {}\n", quote(whole))
     } else {
         format!("index = glob.glob({} + \"/*.index.json\")[0]\n", quote(whole.trim_end_matches('/')))

@@ -321,8 +321,6 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
             exporting::ended(state, id, outcome);
             Vec::new()
         }
-        // A newer one is on its way, or its defect is the status line's to say.
-        (JobKey::Prepare(..), _) => Vec::new(),
         (JobKey::Open(id), JobOutcome::Failed(error)) => {
             if let Some(entry) = state.session.entry_mut(id) {
                 entry.checkpoint.fail(error);
@@ -348,6 +346,9 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
             }
             Vec::new()
         }
-        (JobKey::Open(_), JobOutcome::Finished(_) | JobOutcome::Partial(_)) => Vec::new(),
+        // Of what was to be prepared, a newer one is on its way.
+        (JobKey::Open(_), JobOutcome::Finished(_) | JobOutcome::Partial(_)) | (JobKey::Prepare(..), _) => {
+            Vec::new()
+        }
     }
 }

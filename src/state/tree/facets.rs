@@ -64,14 +64,11 @@ impl Kinds {
         let mut roles: BTreeMap<TensorRole, u64> = BTreeMap::new();
         for (_, tensor) in checkpoint.tensors() {
             // There are few types: looking through them beats hashing.
-            let share = match dtypes.iter().position(|share| share.dtype == tensor.dtype) {
-                Some(known) => &mut dtypes[known],
-                None => {
-                    dtypes.push(DtypeShare { dtype: tensor.dtype.clone(), tensors: 0, bytes: 0 });
-                    let last = dtypes.len() - 1;
-                    &mut dtypes[last]
-                }
-            };
+            let known = dtypes.iter().position(|share| share.dtype == tensor.dtype).unwrap_or_else(|| {
+                dtypes.push(DtypeShare { dtype: tensor.dtype.clone(), tensors: 0, bytes: 0 });
+                dtypes.len() - 1
+            });
+            let share = &mut dtypes[known];
             share.tensors += 1;
             share.bytes = share.bytes.saturating_add(tensor.stored_bytes);
             *roles.entry(tensor.role).or_default() += 1;

@@ -72,7 +72,9 @@ impl TreeState {
                 break;
             }
             shown += inside;
-            level.iter().for_each(|&id| state.spec.open.set(id, true));
+            for &id in &level {
+                state.spec.open.set(id, true);
+            }
             level = level.iter().flat_map(|&id| tree.node(id).children.iter().copied()).collect();
         }
         let work = state.renew(checkpoint, &Arc::default());
@@ -322,7 +324,7 @@ impl TreeState {
             return self.renew(checkpoint, scan);
         };
         let (before, rest) = self.rows.split_at(at);
-        let Some((row, after)) = rest.split_first() else { return None };
+        let (row, after) = rest.split_first()?;
         let below = after.iter().position(|other| other.depth <= row.depth).unwrap_or(after.len());
         let inside = if open {
             self.spec.make_inside(checkpoint, scan, kinds, (id, row.depth + 1))

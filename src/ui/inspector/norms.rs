@@ -1,5 +1,6 @@
 //! Lengths of rows and columns: dead units, and those far above the others.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use egui::{RichText, Ui};
@@ -185,7 +186,7 @@ impl Side {
         let mut text = "first\tlast\tsmallest\tlargest\n".to_owned();
         for (bar, (low, high)) in self.lengths.bars.iter().enumerate() {
             let (first, last) = self.indices(bar);
-            text.push_str(&format!("{first}\t{last}\t{low:?}\t{high:?}\n"));
+            let _ = writeln!(text, "{first}\t{last}\t{low:?}\t{high:?}");
         }
         text
     }

@@ -119,7 +119,9 @@ impl Shown {
     fn ui(&self, ui: &mut Ui, ctx: &ViewContext<'_>, of: &Of<'_>) {
         let text = || {
             let Looked::Spectrum(spectrum) = &*self.looked else { return String::new() };
-            spectrum.singular_values.iter().map(|value| format!("{value:?}\n")).collect()
+            let values: Vec<String> =
+                spectrum.singular_values.iter().map(|value| format!("{value:?}")).collect();
+            values.join("\n") + "\n"
         };
         let python = || {
             format!(

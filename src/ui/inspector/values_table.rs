@@ -22,6 +22,9 @@ const LEAST_HEIGHT: f32 = 240.0;
 /// Rows that one scroll area spans. Places of more would lose precision; the field for the first row goes further.
 const SPAN: u64 = 400_000;
 
+/// First row and column of what was read.
+type Place = (u64, u64);
+
 /// The table, and the last values it had.
 #[derive(Default)]
 pub(in crate::ui) struct ValuesTable {
@@ -95,7 +98,7 @@ impl ValuesTable {
     }
 
     /// What was read last, of one tensor or of two, and where it begins.
-    fn windows(&self) -> Option<((u64, u64), [Option<&Window>; 2])> {
+    fn windows(&self) -> Option<(Place, [Option<&Window>; 2])> {
         let (_, at, looked) = self.shown.as_ref()?;
         match &**looked {
             Looked::Window(window) => Some((*at, [Some(window), None])),

@@ -80,10 +80,9 @@ impl Columns {
             SortColumn::Class => pick(120.0, 88.0),
             SortColumn::Shape => pick(130.0, 104.0),
             SortColumn::Dtype => 58.0,
-            SortColumn::Parameters => 78.0,
             SortColumn::Bytes => BYTES_WITH_BAR,
             SortColumn::Role | SortColumn::Statistic(Statistic::NonFinite | Statistic::Zeros) => 68.0,
-            SortColumn::Statistic(_) => 78.0,
+            SortColumn::Parameters | SortColumn::Statistic(_) => 78.0,
             SortColumn::File | SortColumn::Name => 0.0,
         };
         let fixed = [
