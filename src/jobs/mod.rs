@@ -5,7 +5,9 @@
 
 pub mod cache;
 pub mod compare;
+pub mod curves;
 mod difference;
+mod examine;
 pub mod export;
 pub mod loadable;
 pub mod look;

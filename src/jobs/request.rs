@@ -9,6 +9,7 @@ use super::look::{LookKey, Looked};
 use super::prepare::{Preparation, Prepared, Purpose};
 use crate::analysis::compatibility::Compatibility;
 use crate::analysis::diff::PairDiff;
+use crate::analysis::safety::Safety;
 use crate::analysis::scan::TensorStatistics;
 use crate::analysis::{Statistics, ValueTable};
 use crate::export::report::ReportFormat;
@@ -45,6 +46,8 @@ pub enum JobKey {
     Statistics(StatisticsKey),
     /// Statistics of every tensor of an opening.
     Scan(CheckpointId),
+    /// What the file of an opening would do when it is loaded.
+    Examine(CheckpointId),
     /// A closer look at a tensor.
     Look(LookKey),
     /// What an export would write.
@@ -79,6 +82,7 @@ impl JobKey {
         match self {
             Self::Open(id)
             | Self::Scan(id)
+            | Self::Examine(id)
             | Self::Compatibility(id, _)
             | Self::PlanExport(id)
             | Self::Export(id)
@@ -97,6 +101,7 @@ impl JobKey {
             Self::Compatibility(_, model) => Some(*model),
             Self::Open(_)
             | Self::Scan(_)
+            | Self::Examine(_)
             | Self::Statistics(_)
             | Self::PlanExport(_)
             | Self::Export(_)
@@ -167,6 +172,15 @@ pub enum JobRequest {
         id: CheckpointId,
         /// Read from here.
         checkpoint: Arc<Checkpoint>,
+    },
+    /// What a file would do when it is loaded.
+    Examine {
+        /// Of which opening.
+        id: CheckpointId,
+        /// Which file or folder.
+        path: PathBuf,
+        /// What it opened as; `None` where it did not.
+        checkpoint: Option<Arc<Checkpoint>>,
     },
     /// A closer look at one tensor.
     Look {
@@ -244,7 +258,7 @@ pub enum JobRequest {
 impl JobRequest {
     /// Whether nobody waits for it, so that it must leave room for other jobs.
     pub fn is_background(&self) -> bool {
-        matches!(self, Self::Scan { .. })
+        matches!(self, Self::Scan { .. } | Self::Examine { .. })
     }
 
     /// Whether it takes a moment only and reads nothing, so that it need not wait for jobs that read.
@@ -258,6 +272,7 @@ impl JobRequest {
             Self::Open { id, .. } | Self::OpenExample { id, .. } => JobKey::Open(*id),
             Self::Statistics { key, .. } => JobKey::Statistics(*key),
             Self::Scan { id, .. } => JobKey::Scan(*id),
+            Self::Examine { id, .. } => JobKey::Examine(*id),
             Self::Look { key, .. } => JobKey::Look(key.clone()),
             Self::PlanExport { id, .. } => JobKey::PlanExport(*id),
             Self::Export { id, .. } => JobKey::Export(*id),
@@ -273,6 +288,7 @@ impl JobRequest {
         match self {
             Self::Open { path, .. } => format!("Opening {}", file_name(path)),
             Self::Scan { checkpoint, .. } => format!("Scanning {}", file_name(checkpoint.path())),
+            Self::Examine { path, .. } => format!("Looking for code in {}", file_name(path)),
             Self::OpenExample { example, .. } => format!("Opening {}", example.name),
             Self::Look { key, checkpoint, .. } => {
                 format!("{} of {}", key.look.label(), checkpoint.tensor(key.tensor).name)
@@ -325,6 +341,8 @@ pub enum JobOutput {
     Summarised(Arc<ValueSummary>),
     /// Statistics of some tensors of a scan.
     Scanned(Vec<ScannedTensor>),
+    /// What a file would do when it is loaded.
+    Examined(Arc<Safety>),
     /// A closer look at a tensor.
     Looked(Arc<Looked>),
     /// What an export would write.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::export::{ExportError, ExportPlan, export};
 use super::request::{Example, JobError, JobOutcome, JobOutput, JobRequest, Subject, ValueSummary};
 use super::surroundings::surroundings;
-use super::{compare, look, scan};
+use super::{compare, examine, look, scan};
 use crate::analysis::compatibility::Compatibility;
 use crate::analysis::scan::{scan_together, threads};
 use crate::export::report::Report;
@@ -44,6 +44,9 @@ pub fn run(request: &JobRequest, progress: &Progress, report: &(dyn Fn(JobOutput
             .map_err(|error| export_failed(&error)),
         JobRequest::Prepare { work, .. } => {
             work.run(progress).map(JobOutput::Prepared).map_err(|Cancelled| JobOutcome::Cancelled)
+        }
+        JobRequest::Examine { path, checkpoint, .. } => {
+            examine::examine(path, checkpoint.as_deref(), progress).map(JobOutput::Examined)
         }
         JobRequest::Look { key, checkpoint, other } => {
             look::look(checkpoint, other.as_deref(), key, progress).map(JobOutput::Looked)

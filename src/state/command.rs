@@ -25,11 +25,13 @@ pub enum Page {
     Compare,
     /// Everything that is not a tensor.
     Metadata,
+    /// What the file would do when it is loaded.
+    Safety,
 }
 
 impl Page {
     /// All pages, in the order of the control and of the keys Ctrl+1, Ctrl+2, ….
-    pub const ALL: [Page; 3] = [Page::Explore, Page::Compare, Page::Metadata];
+    pub const ALL: [Page; 4] = [Page::Explore, Page::Compare, Page::Metadata, Page::Safety];
 
     /// Its name.
     pub fn label(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Page {
             Self::Explore => "Explore",
             Self::Compare => "Compare",
             Self::Metadata => "Metadata",
+            Self::Safety => "Safety",
         }
     }
 }
@@ -134,6 +137,8 @@ pub enum Command {
     SetScanOnOpen(bool),
     /// Computes the statistics of every tensor.
     Scan(CheckpointId),
+    /// Looks again at what the file would do when it is loaded.
+    Examine(CheckpointId),
     /// Asks for a closer look at a tensor, where it is not known yet.
     Look(LookKey),
     /// Asks for it again, after a failure.
@@ -279,6 +284,7 @@ impl Command {
             Self::SetHistogramClip(_) => "Values shown",
             Self::SetScanOnOpen(_) => "Scan values when a checkpoint opens",
             Self::Scan(_) => "Scan values",
+            Self::Examine(_) => "Look again",
             Self::Look(_) | Self::LookAgain(_) => "Look",
             Self::SetColourRange(_) => "Colour range",
             Self::SavePicture { .. } | Self::CapturePicture { to_file: true, .. } => "Save picture…",
@@ -332,6 +338,7 @@ impl Command {
             Self::ShowPage(Page::Explore) => Some(Shortcut::command("1")),
             Self::ShowPage(Page::Compare) => Some(Shortcut::command("2")),
             Self::ShowPage(Page::Metadata) => Some(Shortcut::command("3")),
+            Self::ShowPage(Page::Safety) => Some(Shortcut::command("5")),
             Self::TreeCurrent(TreeChange::ExpandAll) => {
                 Some(Shortcut { command: true, shift: true, key: "E" })
             }

@@ -10,6 +10,7 @@ pub mod export;
 pub mod looks;
 pub mod metadata;
 pub mod notices;
+pub mod safety;
 pub mod scan;
 pub mod selection;
 pub mod session;
@@ -26,6 +27,7 @@ pub use compare::{CompareChange, CompareState};
 pub use export::{ExportDialog, ExportForm, Scope};
 pub use looks::LookStore;
 pub use notices::{Notice, Notices};
+pub use safety::SafetyStore;
 pub use scan::{Scan, ScanStatus, Statistic, ValueFacet};
 pub use selection::{MarkChange, MarkTotals, Marked, Marks};
 pub use session::{OpenCheckpoint, Session};
@@ -82,6 +84,8 @@ pub struct AppState {
     pub kept_scans: KeptScans,
     /// What is compared with what.
     pub compare: CompareState,
+    /// What open files would do when they are loaded.
+    pub safety: SafetyStore,
     /// Jobs as of this frame.
     pub jobs: Vec<JobStatus>,
     /// Whether native dialogs work.

@@ -64,7 +64,8 @@ pub fn groups(safety: &Safety) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for finding in &safety.findings {
         let is_same = |group: &&mut Group<'_>| {
-            (group.title, group.explanation, group.level) == (finding.title, finding.explanation, finding.level)
+            (group.title, group.explanation, group.level)
+                == (finding.title, finding.explanation, finding.level)
         };
         if let Some(group) = groups.iter_mut().find(is_same) {
             group.findings.push(finding);

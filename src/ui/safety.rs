@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use egui::{Align, Align2, CollapsingHeader, Color32, Frame, Label, Layout, Margin, Rect, RichText, Role, ScrollArea, Sense, Ui, Vec2, WidgetInfo};
+use egui::{
+    Align, Align2, CollapsingHeader, Color32, Frame, Label, Layout, Margin, Rect, RichText, Role, ScrollArea,
+    Sense, Ui, Vec2, WidgetInfo,
+};
 
 use super::inspector::health_ui;
 use super::widgets::{clipped_text, coloured_chip_ui, failed_ui, is_slow, loading_ui};
@@ -105,7 +108,11 @@ fn verdict_ui(ui: &mut Ui, ctx: &ViewContext<'_>, safety: &Safety) {
                 coloured_chip_ui(ui, ctx.theme, safety.verdict.code(), colour);
             });
         });
-        ui.add(Label::new(RichText::new(text::escape(&safety.reason)).color(ctx.theme.text)).wrap().selectable(true));
+        ui.add(
+            Label::new(RichText::new(text::escape(&safety.reason)).color(ctx.theme.text))
+                .wrap()
+                .selectable(true),
+        );
         let second = format!("{}. Nothing of the file is ever run.", looked_at(safety));
         ui.add(Label::new(RichText::new(second).font(theme::label()).color(ctx.theme.text_second)).wrap());
     });
@@ -134,19 +141,25 @@ fn findings_ui(ui: &mut Ui, ctx: &ViewContext<'_>, safety: &Safety) {
                     };
                     let head = RichText::new(head).font(theme::body_medium()).color(ctx.theme.text);
                     let open = group.level >= Severity::Warning;
-                    CollapsingHeader::new(head).id_salt(("finding", index)).default_open(open).show(ui, |ui| {
-                        let why = RichText::new(group.explanation).font(theme::label());
-                        ui.add(Label::new(why.color(ctx.theme.text_second)).wrap());
-                        for finding in group.findings.iter().take(LISTED) {
-                            let message = RichText::new(text::escape(&finding.message)).font(theme::mono_small());
-                            ui.add(Label::new(message.color(ctx.theme.text)).wrap().selectable(true));
-                            if let Some(place) = place(&finding.place, finding.offset) {
-                                let place = RichText::new(place).font(theme::label()).color(ctx.theme.text_second);
-                                ui.add(Label::new(place).wrap());
+                    CollapsingHeader::new(head).id_salt(("finding", index)).default_open(open).show(
+                        ui,
+                        |ui| {
+                            let why = RichText::new(group.explanation).font(theme::label());
+                            ui.add(Label::new(why.color(ctx.theme.text_second)).wrap());
+                            for finding in group.findings.iter().take(LISTED) {
+                                let message =
+                                    RichText::new(text::escape(&finding.message)).font(theme::mono_small());
+                                ui.add(Label::new(message.color(ctx.theme.text)).wrap().selectable(true));
+                                if let Some(place) = place(&finding.place, finding.offset) {
+                                    let place = RichText::new(place)
+                                        .font(theme::label())
+                                        .color(ctx.theme.text_second);
+                                    ui.add(Label::new(place).wrap());
+                                }
                             }
-                        }
-                        more_ui(ui, ctx, group.findings.len().saturating_sub(LISTED) as u64);
-                    });
+                            more_ui(ui, ctx, group.findings.len().saturating_sub(LISTED) as u64);
+                        },
+                    );
                 });
             });
         }
@@ -203,12 +216,20 @@ fn imports_ui(ui: &mut Ui, ctx: &ViewContext<'_>, safety: &Safety) {
 fn import_ui(ui: &mut Ui, ctx: &ViewContext<'_>, judged: &JudgedImport, with_place: bool) {
     let name = text::escape(&full_name(&judged.import));
     let (rect, response) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 22.0), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{}: {name}", judged.class.title())));
-    ui.painter().circle_filled(rect.left_center() + Vec2::new(5.0, 0.0), 3.5, class_colour(ctx, judged.class));
+    response
+        .widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("{}: {name}", judged.class.title())));
+    ui.painter().circle_filled(
+        rect.left_center() + Vec2::new(5.0, 0.0),
+        3.5,
+        class_colour(ctx, judged.class),
+    );
     let class = Rect::from_min_max(rect.min + Vec2::new(16.0, 0.0), rect.max);
     clipped_text(ui, class, Align2::LEFT_CENTER, judged.class.title(), theme::label(), ctx.theme.text_second);
     let right = if with_place { rect.width() * 0.62 } else { rect.width() - 90.0 };
-    let middle = Rect::from_min_max(rect.min + Vec2::new(140.0, 0.0), rect.min + Vec2::new(right - 8.0, rect.height()));
+    let middle = Rect::from_min_max(
+        rect.min + Vec2::new(140.0, 0.0),
+        rect.min + Vec2::new(right - 8.0, rect.height()),
+    );
     let strong = if judged.class >= Class::Unknown { ctx.theme.text_strong } else { ctx.theme.text };
     clipped_text(ui, middle, Align2::LEFT_CENTER, &name, theme::mono(), strong);
     if with_place {
@@ -218,7 +239,8 @@ fn import_ui(ui: &mut Ui, ctx: &ViewContext<'_>, judged: &JudgedImport, with_pla
     }
     let count = format!("{} ×", text::count(judged.import.count));
     clipped_text(ui, rect, Align2::RIGHT_CENTER, &count, theme::body(), ctx.theme.text_second);
-    let at = place(&judged.import.place, judged.import.offset).map(|at| format!("\n{at}")).unwrap_or_default();
+    let at =
+        place(&judged.import.place, judged.import.offset).map(|at| format!("\n{at}")).unwrap_or_default();
     response.on_hover_text(format!("{name}\n{}{at}", judged.reason));
 }
 
@@ -256,9 +278,14 @@ fn call_ui(ui: &mut Ui, ctx: &ViewContext<'_>, call: &LoadCall, class: Class) {
         let (dot, _) = ui.allocate_exact_size(Vec2::new(10.0, 18.0), Sense::hover());
         ui.painter().circle_filled(dot.center(), 3.5, class_colour(ctx, class));
         ui.vertical(|ui| {
-            let times = if call.count > 1 { format!("  {} ×", text::count(call.count)) } else { String::new() };
+            let times =
+                if call.count > 1 { format!("  {} ×", text::count(call.count)) } else { String::new() };
             let head = format!("{}{times}  by {}", text::escape(&call.target), call.opcode);
-            ui.add(Label::new(RichText::new(head).font(theme::mono()).color(ctx.theme.text)).wrap().selectable(true));
+            ui.add(
+                Label::new(RichText::new(head).font(theme::mono()).color(ctx.theme.text))
+                    .wrap()
+                    .selectable(true),
+            );
             for arguments in &call.arguments {
                 let arguments = RichText::new(text::escape(arguments)).font(theme::mono_small());
                 ui.add(Label::new(arguments.color(ctx.theme.text_second)).wrap().selectable(true));

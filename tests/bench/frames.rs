@@ -8,6 +8,7 @@
 
 use std::time::{Duration, Instant};
 
+use ckptscope::state::compare::{Chip, CompareColumn, PairsChange};
 use ckptscope::state::{Command, Facets, SortColumn, Statistic, TableChange, TreeChange, ValueFacet};
 
 #[path = "../support/many_tensors.rs"]
@@ -86,6 +87,31 @@ fn main() {
         Vec::new()
     });
     bench.finish();
+    comparison(tensors);
+}
+
+/// The Compare page, with a pair for each tensor.
+fn comparison(tensors: usize) {
+    let (window, taken_in) = Frames::comparing(tensors);
+    let mut bench = Bench { window, all: Vec::new() };
+    println!("{:<46} {:>9} {:>9} {:>9}", format!("frames, {tensors} pairs"), "median", "p99", "longest");
+    bench.run("as compared", |_, _| Vec::new());
+    bench.run("scrolling", |_, _| wheel(37.0));
+    println!("a whole comparison is taken in within {:.1} ms", taken_in.as_secs_f64() * 1e3);
+    for (name, change) in [
+        ("only changed", PairsChange::Chip(Chip::Changed)),
+        ("everything again", PairsChange::Chip(Chip::Changed)),
+        ("sort by name", PairsChange::SortBy(CompareColumn::Name)),
+        ("sort by relative change", PairsChange::SortBy(CompareColumn::Relative)),
+        ("filter by a part of the name", PairsChange::Filter("layers.77".to_owned())),
+        ("remove the filter", PairsChange::Filter(String::new())),
+        ("by layer", PairsChange::AsList(false)),
+        ("expand all", PairsChange::ExpandAll),
+    ] {
+        let start = Instant::now();
+        bench.window.change_pairs(change);
+        println!("{name:<46} {:>6.2} ms", start.elapsed().as_secs_f64() * 1e3);
+    }
 }
 
 /// Removes filter and facets.

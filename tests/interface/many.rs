@@ -1,6 +1,7 @@
 //! A checkpoint of 100,000 tensors: work follows changes, never frames. Times are measured by `cargo bench --bench frames`.
 
 use ckptscope::model::TensorId;
+use ckptscope::state::compare::{Chip, CompareColumn, PairsChange};
 use ckptscope::state::{Command, SortColumn, Statistic, TableChange, TreeChange};
 
 #[path = "../support/many_tensors.rs"]
@@ -26,6 +27,25 @@ fn frames_without_a_change_make_no_rows_anew() {
         window.frame(Vec::new());
     }
     assert_eq!(window.rebuilds(), before, "scrolling and selecting only look at rows that exist");
+}
+
+#[test]
+fn frames_of_a_comparison_make_no_rows_anew_and_each_change_makes_them_once() {
+    let (mut window, _) = Frames::comparing(TENSORS);
+    assert_eq!(window.state.compare.table.rows().len(), TENSORS);
+    for change in [
+        PairsChange::Chip(Chip::Changed),
+        PairsChange::SortBy(CompareColumn::Name),
+        PairsChange::Filter("layers.77".to_owned()),
+        PairsChange::AsList(false),
+    ] {
+        let before = window.state.compare.table.rebuilds();
+        window.change_pairs(change.clone());
+        for index in 0..6 {
+            window.frame(if index % 2 == 0 { wheel(200.0) } else { Vec::new() });
+        }
+        assert_eq!(window.state.compare.table.rebuilds(), before + 1, "{change:?}");
+    }
 }
 
 #[test]

@@ -6,13 +6,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ckptscope::analysis::StatisticsBuilder;
+use ckptscope::analysis::diff::{Comparison, DiffTree, PairDiff, PairValues, ValueDiff};
+use ckptscope::analysis::pairing::{Pairing, PairingOptions};
 use ckptscope::analysis::scan::TensorStatistics;
-use ckptscope::jobs::{JobEvent, JobKey, JobOutcome, JobOutput, JobRequest, ScannedTensor, Surroundings};
+use ckptscope::jobs::{
+    Compared, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest, ScannedTensor, Surroundings,
+};
 use ckptscope::model::{
     Checkpoint, CheckpointParts, Dtype, Progress, ReadError, Shape, TensorId, TensorInfo, TensorReader,
     TensorRole, Value,
 };
-use ckptscope::state::{AppState, Command, Effect, Item, TreeChange, apply};
+use ckptscope::state::compare::PairsChange;
+use ckptscope::state::{AppState, Command, CompareChange, Effect, Item, TreeChange, apply};
 use ckptscope::ui::theme::Themes;
 use ckptscope::ui::{CommandQueue, ViewContext, Views};
 
@@ -49,6 +54,26 @@ pub fn checkpoint(count: usize) -> Arc<Checkpoint> {
         reader: Box::new(Nothing),
     };
     Arc::new(Checkpoint::new(Path::new("/models/many.safetensors"), parts))
+}
+
+/// The same tensors on both sides, each third of them changed.
+fn comparison(left: &Checkpoint, right: &Checkpoint) -> Compared {
+    let pairing = Pairing::of(left, right, &PairingOptions::default());
+    let pairs: Vec<PairDiff> = pairing
+        .pairs
+        .iter()
+        .enumerate()
+        .map(|(index, pair)| {
+            let changed = if index % 3 == 0 { 4096 } else { 0 };
+            let l2 = if changed > 0 { (index * 7919 % 1000) as f64 / 1000.0 + 1e-3 } else { 0.0 };
+            let values =
+                ValueDiff { elements: 4096, changed, l2, l2_left: 1.0, max_abs: l2, ..ValueDiff::default() };
+            PairDiff::new(left, right, pair, PairValues::Numbers(Box::new(values)))
+        })
+        .collect();
+    let comparison = Comparison { pairing, pairs, metadata: Vec::new() };
+    let tree = DiffTree::of(left, right, &comparison);
+    Compared { comparison, tree, ..Compared::default() }
 }
 
 /// The window's state and views, run by hand.
@@ -96,6 +121,34 @@ impl Frames {
             frames.frame(Vec::new()); // fonts and layout settle
         }
         frames
+    }
+
+    /// A window that shows the comparison of two checkpoints of that many tensors; also how long it took to take it in.
+    pub fn comparing(tensors: usize) -> (Self, Duration) {
+        let mut frames = Self::new(tensors);
+        let left = frames.state.session.current().expect("one is open").id;
+        frames.command(Command::OpenPaths(vec![PathBuf::from("/models/other.safetensors")]));
+        let right = frames.state.session.current().expect("it was just opened").id;
+        let other = checkpoint(tensors);
+        other.layer_tree();
+        let opened = JobOutput::Opened(other.clone(), Surroundings::default());
+        frames.end(JobKey::Open(right), JobOutcome::Finished(opened));
+        frames.command(Command::Compare(CompareChange::Between(left, right)));
+        let key = frames.state.compare.asked.as_ref().expect("a comparison was asked for").key;
+        let first = frames.state.session.entry(left).and_then(|entry| entry.checkpoint.value()).cloned();
+        let compared = Arc::new(comparison(&first.expect("it is open"), &other));
+        let start = Instant::now();
+        frames.end(JobKey::Compare(key), JobOutcome::Finished(JobOutput::Compared(compared)));
+        let taken_in = start.elapsed();
+        for _ in 0..4 {
+            frames.frame(Vec::new());
+        }
+        (frames, taken_in)
+    }
+
+    /// Changes the table of pairs, as a click or a key does.
+    pub fn change_pairs(&mut self, change: PairsChange) {
+        self.command(Command::Compare(CompareChange::Pairs(change)));
     }
 
     fn end(&mut self, key: JobKey, outcome: JobOutcome) {

@@ -76,7 +76,7 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failu
     let file_bytes = std::fs::metadata(&options.path).map_or(0, |metadata| metadata.len());
     let examined = formats::examine(&options.path, reads_values(file_bytes), &progress);
     let opened = formats::open(&options.path, &progress);
-    let evidence = formats::with_opened(examined, &opened);
+    let evidence = formats::with_opened(examined, opened.as_ref());
     let evidence = evidence.map_err(|error| Failure::Message(error.to_string()))?;
     let checkpoint = opened.ok();
     let health = checkpoint

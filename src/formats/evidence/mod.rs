@@ -64,7 +64,7 @@ pub fn examine(path: &Path, checksums: bool, progress: &Progress) -> Result<Evid
 /// Fails where neither knows what it is.
 pub fn with_opened(
     examined: Result<Evidence, OpenError>,
-    opened: &Result<Checkpoint, OpenError>,
+    opened: Result<&Checkpoint, &OpenError>,
 ) -> Result<Evidence, OpenError> {
     let mut evidence = match examined {
         Ok(evidence) => evidence,
@@ -164,7 +164,14 @@ impl<'a> Examiner<'a> {
         self.depth += 1;
         let found = self.by_content(source, &head, place, part);
         self.depth -= 1;
-        self.damage(found, place)
+        match found {
+            Err(error @ (ReadError::Io(_) | ReadError::Cancelled | ReadError::FileChanged)) => Err(error),
+            Err(error) => {
+                self.evidence.observe(Oddity::Unreadable, place, None, error.to_string());
+                Ok(Some("a damaged file"))
+            }
+            Ok(kind) => Ok(kind),
+        }
     }
 
     fn by_content(
@@ -257,18 +264,6 @@ impl<'a> Examiner<'a> {
             self.hdf5(source, &[], place)?;
         }
         Ok(())
-    }
-
-    /// Turns damage into an observation.
-    fn damage<T: Default>(&mut self, result: Result<T, ReadError>, place: &str) -> Result<T, ReadError> {
-        match result {
-            Err(error @ (ReadError::Io(_) | ReadError::Cancelled | ReadError::FileChanged)) => Err(error),
-            Err(error) => {
-                self.evidence.observe(Oddity::Unreadable, place, None, error.to_string());
-                Ok(T::default())
-            }
-            Ok(value) => Ok(value),
-        }
     }
 
     /// Whether so many more bytes may be unpacked.

@@ -16,7 +16,7 @@ use crate::model::Severity;
 
 pub use analyses::statistics_key;
 use analyses::{request_scan, request_statistics, scan_reported, want_look, wanted_statistics};
-use opening::{close, open_example, open_paths, opened, reload};
+use opening::{close, examine, open_example, open_paths, opened, reload};
 use prepared::{change_table, change_tree, count_layers, prepared};
 
 /// Something that must happen outside the state.
@@ -136,10 +136,13 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             vec![Effect::CopyText(text)]
         }
         Command::CopySelectedName => {
-            let name = state.session.current().and_then(|entry| {
-                let checkpoint = entry.checkpoint.value()?;
-                Some(tree::full_name(checkpoint, entry.tree.selected()?))
-            });
+            let name = match state.page {
+                Page::Compare => state.compare.selected_name(),
+                _ => state.session.current().and_then(|entry| {
+                    let checkpoint = entry.checkpoint.value()?;
+                    Some(tree::full_name(checkpoint, entry.tree.selected()?))
+                }),
+            };
             name.map_or_else(Vec::new, |text| apply(Command::Copy { what: "name", text }, state))
         }
         Command::FocusFilter => {
@@ -167,7 +170,7 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             let path = PathBuf::from(&dialog.form.target);
             vec![Effect::PickTarget { path, folder: dialog.form.format.extension().is_empty() }]
         }),
-        Command::ExportTo(path) => exporting::save_to(state, path),
+        Command::ExportTo(path) => exporting::save_to(state, &path),
         Command::StartExport => exporting::start(state),
         Command::CloseExport => {
             state.export = None;
@@ -207,6 +210,7 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             Vec::new()
         }
         Command::Scan(id) => request_scan(state, id),
+        Command::Examine(id) => examine(state, id),
         Command::Look(key) => want_look(state, key, false),
         Command::LookAgain(key) => want_look(state, key, true),
         Command::SetColourRange(range) => {
@@ -298,6 +302,12 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
             compare::saved(state, outcome);
             Vec::new()
         }
+        (JobKey::Examine(id), outcome) => {
+            if state.session.entry(id).is_some() {
+                state.safety.end(id, outcome);
+            }
+            Vec::new()
+        }
         (JobKey::Scan(id), outcome) => scan_reported(state, id, outcome),
         (JobKey::Prepare(id, _), JobOutcome::Finished(JobOutput::Prepared(made))) => {
             prepared(state, id, &made);
@@ -318,7 +328,8 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
                 entry.checkpoint.fail(error);
                 state.notices.tell(Severity::Error, format!("Failed to open {}", entry.name));
             }
-            Vec::new()
+            // What does not open here may still run elsewhere.
+            examine(state, id)
         }
         (JobKey::Open(id), JobOutcome::Cancelled) => {
             if let Some(entry) = state.session.entry_mut(id) {

@@ -54,6 +54,7 @@ pub(super) fn close(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
     state.statistics.forget(id);
     state.looks.forget(id);
     state.compare.forget(id);
+    state.safety.forget(id);
     let mut effects = vec![Effect::CancelAllOf(id), Effect::WatchFiles];
     effects.extend(wanted_statistics(state, false));
     effects
@@ -63,6 +64,7 @@ pub(super) fn reload(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
     let Some(new) = state.session.renew(id) else { return Vec::new() };
     state.statistics.forget(id);
     state.looks.forget(id);
+    state.safety.forget(id);
     state.compare.renew(id, new);
     state.compare.drop_stale();
     let Some(entry) = state.session.entry_mut(new) else { return Vec::new() };
@@ -102,5 +104,16 @@ pub(super) fn opened(
     effects.extend(begin_scan(state, id));
     effects.extend(wanted_statistics(state, false));
     effects.extend(compare::wanted(state));
+    effects.extend(examine(state, id));
     effects
+}
+
+/// Looks at what the file of an entry would do when it is loaded.
+pub(super) fn examine(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
+    let Some(entry) = state.session.entry(id) else { return Vec::new() };
+    let checkpoint = entry.checkpoint.value().cloned();
+    // An example has a place of its own on the disk.
+    let path = checkpoint.as_ref().map_or_else(|| entry.path.clone(), |opened| opened.path().to_owned());
+    state.safety.begin(id);
+    vec![Effect::Submit(JobRequest::Examine { id, path, checkpoint })]
 }

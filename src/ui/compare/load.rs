@@ -362,6 +362,12 @@ fn fix_ui(ui: &mut Ui, ctx: &ViewContext<'_>, answer: &Compatibility) {
             if primary_button_ui(ui, ctx.theme, "Use in the comparison").on_hover_text(hint).clicked() {
                 ctx.commands.send(apply);
             }
+            if let Some((checkpoint, _)) = ctx.state.compare.load.of {
+                let hint = "Write what the model needs of the checkpoint under the new names";
+                if ui.button("Export renamed…").on_hover_text(hint).clicked() {
+                    ctx.commands.send(Command::ExportRenamed(checkpoint, answer.export_rules()));
+                }
+            }
             if ui.button("Copy rules").clicked() {
                 let text: Vec<String> = answer.export_rules().iter().map(ToString::to_string).collect();
                 ctx.commands.send(Command::Copy { what: "rules", text: text.join("\n") });

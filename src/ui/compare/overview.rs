@@ -13,7 +13,7 @@ use crate::state::compare::{
 use crate::state::{Command, CompareChange, format_badge};
 use crate::text;
 use crate::ui::inspector::parts::{name_ui, title_ui};
-use crate::ui::widgets::{bar, chip_ui, clipped_text, tensors};
+use crate::ui::widgets::{bar, chip_ui, clipped_name, clipped_text, tensors};
 use crate::ui::{ViewContext, theme};
 
 /// Layers or tensors listed.
@@ -159,7 +159,7 @@ fn line_ui(ui: &mut Ui, ctx: &ViewContext<'_>, line: &Bar) {
     let number = if line.fraction > 0.0 { 60.0 } else { 130.0 };
     let bar_width = if line.fraction > 0.0 { (rect.width() * 0.22).clamp(30.0, 120.0) } else { 0.0 };
     let name = rect.with_max_x(rect.right() - number - bar_width - 12.0);
-    clipped_text(ui, name, Align2::LEFT_CENTER, &line.name, theme::body(), theme.text);
+    clipped_name(ui, name, &line.name, &theme::body(), theme.text);
     if line.fraction > 0.0 {
         let left = egui::pos2(name.right() + 6.0, rect.center().y - 2.5);
         let place = Rect::from_min_size(left, Vec2::new(bar_width, 5.0));

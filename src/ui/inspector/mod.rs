@@ -27,6 +27,7 @@ use crate::jobs::{JobKey, Loadable};
 use crate::model::Checkpoint;
 use crate::state::{Command, Item, OpenCheckpoint};
 
+pub use health::health_ui;
 pub use parts::problems_ui;
 
 /// The inspector, with numbers made when what they are of changes.
