@@ -53,16 +53,16 @@ mod tests {
 
     #[test]
     fn who_waits_is_cancelled_at_once_and_the_next_work_waits_for_what_was_abandoned() {
-        let progress = Progress::new();
+        let progress = &Progress::new();
         let (started, has_started) = channel();
         let ended = Arc::new(AtomicBool::new(false));
         let has_ended = Arc::clone(&ended);
         let result = thread::scope(|scope| {
-            scope.spawn(|| {
+            scope.spawn(move || {
                 has_started.recv().expect("it starts");
                 progress.cancel();
             });
-            abandonable(&progress, move || {
+            abandonable(progress, move || {
                 started.send(()).expect("someone listens");
                 thread::sleep(Duration::from_millis(500));
                 ended.store(true, Ordering::SeqCst);
