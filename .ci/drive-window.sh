@@ -105,7 +105,7 @@ if [ -n "${GUI_DRIVE:-}" ]; then
     drive "wait-for 10 Bins of the histogram" "expect std" "expect-none There are no elements"
     passed "a tensor has its statistics and its histogram"
     drive "wait-for 10 Heat map of the values" "settle" "screenshot $pictures/window-explore.png"
-    drive "click Norms" "wait-for 10 L2 norm of each row" "click Values" "wait-for 10 From row" "click Spectrum" "click Compute spectrum" "wait-for 30 spectral norm"
+    drive "click Norms" "wait-for 10 L2 norm of each row" "click Values" "wait-for 10 Copy or save the values" "click Spectrum" "click Compute spectrum" "wait-for 30 spectral norm"
     drive "click Overview" "click conv_1" "wait-for 10 Area of kernel" "click Tensors (" "wait-for 10 Statistics of conv_1.kernel"
     drive "click Edit" "click Show checkpoint summary" "wait-for 10 Health" "click Layers" "wait-for 10 Layer conv_1" "click Overview"
     passed "each inspector of a tensor, a layer and a checkpoint shows its numbers"

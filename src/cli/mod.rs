@@ -15,6 +15,7 @@ mod measure;
 mod scan;
 mod summary;
 mod table;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};

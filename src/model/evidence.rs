@@ -21,6 +21,8 @@ pub struct Evidence {
     pub pickles: u64,
     /// Files and members that were looked at.
     pub parts: u64,
+    /// Checksums that were compared with the bytes they are of.
+    pub checksums: u64,
     /// Bytes of tensor values that were not read: they can do nothing.
     pub data_bytes: u64,
 }

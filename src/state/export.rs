@@ -37,6 +37,7 @@ impl Scope {
 
 /// What the dialog asks.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a box to tick")]
 pub struct ExportForm {
     /// Which tensors.
     pub scope: Scope,

@@ -50,6 +50,8 @@ pub enum MarkChange {
     ToggleShown,
     /// Selects all rows from the last one that was toggled to this one.
     Extend(Item),
+    /// The same, to the row that is shown in the inspector.
+    ExtendShown,
     /// All tensors.
     All,
     /// Those that pass the filter; without one, all.
@@ -71,7 +73,7 @@ impl MarkChange {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Toggle(_) | Self::ToggleShown => "Select for export",
-            Self::Extend(_) => "Select up to here",
+            Self::Extend(_) | Self::ExtendShown => "Select up to here",
             Self::All => "Select all tensors",
             Self::Matching => "Select all that match the filter",
             Self::Parameters => "Select all parameters",
@@ -132,6 +134,11 @@ impl Marks {
                 }
             }
             MarkChange::Extend(item) => self.extend(checkpoint, item, rows, passes),
+            MarkChange::ExtendShown => {
+                if let Some(item) = shown {
+                    self.extend(checkpoint, item, rows, passes);
+                }
+            }
             MarkChange::All => self.replace(checkpoint, &|_| true),
             MarkChange::Matching => self.replace(checkpoint, passes),
             MarkChange::Parameters => self.replace(checkpoint, &|id| role(id, TensorRole::Parameter)),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use egui::{Align2, Id, LayerId, Modal, Order, RichText, TextEdit, Ui};
 
+use super::export_dialog::export_dialog_ui;
 use super::widgets::primary_button_ui;
 use super::{ViewContext, theme};
 use crate::state::{Command, CompareChange};
@@ -16,12 +17,13 @@ pub fn dialogs_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     if ctx.state.about_open {
         about_ui(ui, ctx);
     }
+    export_dialog_ui(ui, ctx);
     drop_overlay_ui(ui, ctx);
 }
 
 fn path_dialog_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let Some(dialog) = &ctx.state.path_dialog else { return };
-    let response = Modal::new(Id::unique("path_dialog")).backdrop_color(ctx.theme.backdrop()).show(ui.ctx(), |ui| {
+    let response = Modal::new(Id::unique("path_dialog")).backdrop_color(ctx.theme.backdrop()).frame(ctx.theme.dialog()).show(ui.ctx(), |ui| {
         ui.set_width(520.0);
         let (title, drop) = match (dialog.report, dialog.folder) {
             (Some(_), _) => ("Save report", "."),
@@ -67,7 +69,7 @@ fn path_dialog_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
 }
 
 fn about_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
-    let response = Modal::new(Id::unique("about")).backdrop_color(ctx.theme.backdrop()).show(ui.ctx(), |ui| {
+    let response = Modal::new(Id::unique("about")).backdrop_color(ctx.theme.backdrop()).frame(ctx.theme.dialog()).show(ui.ctx(), |ui| {
         ui.set_width(420.0);
         ui.label(RichText::new(format!("Ckptscope {}", env!("CARGO_PKG_VERSION"))).font(theme::title(16.0)));
         ui.label("An explorer of machine-learning checkpoints: PyTorch, Keras, TensorFlow and safetensors.");

@@ -7,7 +7,7 @@ use ckptscope::jobs::{JobRequest, Look, LookKey};
 use super::*;
 
 /// Runs the jobs that the window asks for, as the program's threads would, until none are left.
-fn run_jobs(window: &mut Window) -> usize {
+pub fn run_jobs(window: &mut Window) -> usize {
     let mut ran = 0;
     loop {
         let requests: Vec<JobRequest> = window

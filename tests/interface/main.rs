@@ -7,6 +7,7 @@
 mod compare;
 mod inspectors;
 mod many;
+mod safety;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;

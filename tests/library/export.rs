@@ -18,7 +18,7 @@ use ckptscope::model::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::support::{Complaints, bytes_of, fixture, fixtures, folder, hash_of, open};
+use crate::support::{self, Complaints, bytes_of, fixture, fixtures, hash_of, open};
 
 /// Formats that this program reads back.
 const READ_BACK: [ExportFormat; 5] = [
@@ -42,11 +42,6 @@ fn numbers(dtype: &Dtype, bytes: &[u8]) -> Vec<f64> {
     numbers
 }
 
-/// What a planned tensor must hold, by the checkpoint it comes from.
-fn expected(checkpoint: &Checkpoint, tensor: &PlannedTensor) -> Option<Vec<u8>> {
-    bytes_of(checkpoint, tensor.id).ok()
-}
-
 /// The tensor of the new file that the plan means.
 fn find(found: &Checkpoint, format: ExportFormat, tensor: &PlannedTensor) -> Option<TensorId> {
     match format {
@@ -65,7 +60,8 @@ fn every_fixture_in_every_format_reads_back_as_what_was_read() {
     let mut dtypes = std::collections::BTreeSet::new();
     for fixture in fixtures() {
         let checkpoint = fixture.open();
-        for format in READ_BACK {
+        // A folder of arrays has no names to find again: another test.
+        for format in READ_BACK.into_iter().filter(|&format| format != ExportFormat::NpyFolder) {
             let folder = tempfile::tempdir().unwrap();
             let target = folder.path().join("out").with_extension(format.extension());
             let request =
@@ -85,9 +81,6 @@ fn every_fixture_in_every_format_reads_back_as_what_was_read() {
                     continue;
                 }
             };
-            if format == ExportFormat::NpyFolder {
-                continue; // each file by itself: another test
-            }
             let found = match open(&target) {
                 Ok(found) => found,
                 Err(error) => {
@@ -116,7 +109,7 @@ fn every_fixture_in_every_format_reads_back_as_what_was_read() {
                     &read.shape,
                     &tensor.shape,
                 );
-                let Some(before) = expected(&checkpoint, tensor) else { continue };
+                let Ok(before) = bytes_of(&checkpoint, tensor.id) else { continue };
                 let after = bytes_of(&found, id).unwrap();
                 dtypes.insert((format.id(), tensor.from.name().to_owned()));
                 let is_same = match tensor.conversion {
@@ -274,8 +267,7 @@ fn every_dtype_is_kept_where_the_format_has_it_and_stands_for_the_same_numbers_w
         assert_eq!(plan.tensors.len(), checkpoint.tensors().len());
         let kept = plan.tensors.iter().filter(|tensor| tensor.conversion == Conversion::None).count();
         let expected = match format {
-            ExportFormat::Safetensors => 22,
-            ExportFormat::PyTorch => 22,
+            ExportFormat::Safetensors | ExportFormat::PyTorch => 22,
             _ => 14,
         };
         assert_eq!(kept, expected, "{}", format.id());
@@ -540,7 +532,7 @@ fn a_failure_while_reading_leaves_the_old_file_and_nothing_else() {
 fn a_source_that_is_cut_off_meanwhile_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("source.safetensors");
-    fs::copy(folder_of_fixtures().join("analysis/values.safetensors"), &source).unwrap();
+    fs::copy(support::folder().join("analysis/values.safetensors"), &source).unwrap();
     let checkpoint = open(&source).unwrap();
     fs::OpenOptions::new().write(true).open(&source).unwrap().set_len(4096).unwrap();
     let request =
@@ -550,15 +542,11 @@ fn a_source_that_is_cut_off_meanwhile_is_an_error() {
     assert_eq!(listing(folder.path()), ["source.safetensors"]);
 }
 
-fn folder_of_fixtures() -> std::path::PathBuf {
-    folder()
-}
-
 #[test]
 fn the_open_checkpoint_is_never_replaced_and_other_files_only_when_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("source.safetensors");
-    fs::copy(folder_of_fixtures().join("analysis/values.safetensors"), &source).unwrap();
+    fs::copy(support::folder().join("analysis/values.safetensors"), &source).unwrap();
     let before = Sha256::digest(fs::read(&source).unwrap());
     let checkpoint = open(&source).unwrap();
     let link = folder.path().join("link.safetensors");

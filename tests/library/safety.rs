@@ -147,3 +147,105 @@ fn thousands_of_findings_are_counted_and_few_are_kept() {
     );
     assert_eq!(safety.verdict, Verdict::UnknownCode);
 }
+
+/// The same sequence on every machine and in every run.
+struct Dice(u64);
+
+impl Dice {
+    /// A number below `sides`.
+    fn roll(&mut self, sides: usize) -> usize {
+        // Constants of Knuth's MMIX.
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % sides.max(1)
+    }
+}
+
+/// Changes some bytes as damage and as malice would: bits, lengths, things cut out, doubled and put in.
+fn mutated(original: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = original.to_vec();
+    for _ in 0..1 + dice.roll(4) {
+        let at = dice.roll(bytes.len());
+        let end = (at + 1 + dice.roll(16)).min(bytes.len());
+        match dice.roll(7) {
+            0 => bytes.truncate(at),
+            1 => drop(bytes.drain(at..end)),
+            2 => {
+                let again = bytes[at..end].to_vec();
+                bytes.splice(at..at, again);
+            }
+            3 => bytes[at..end].fill(0xff),
+            4 => bytes[at..end].fill(0),
+            5 => {
+                // Opcodes, signatures and brackets.
+                const PIECES: [&[u8]; 6] =
+                    [b"cos\nsystem\n", b"PK\x03\x04", b"\x80\x04", b"((((", b"[[[[{", b"\x93R."];
+                bytes.splice(at..at, PIECES[dice.roll(6)].iter().copied());
+            }
+            _ => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= 1 << dice.roll(8);
+                }
+            }
+        }
+        if bytes.is_empty() {
+            break;
+        }
+    }
+    bytes
+}
+
+#[test]
+fn thousands_of_mutants_of_hostile_files_end_in_an_answer() {
+    /// One mutant must be dealt with in this time, on a slow and busy machine.
+    const LONGEST: std::time::Duration = std::time::Duration::from_secs(20);
+    const MUTANTS: usize = 30;
+    let scratch = tempfile::tempdir().unwrap();
+    let mut dice = Dice(1);
+    for (name, _) in cases() {
+        let original = std::fs::read(folder().join("hostile").join(&name)).unwrap();
+        let path = scratch.path().join(&name);
+        for number in 0..MUTANTS {
+            let bytes = mutated(&original, &mut dice);
+            std::fs::write(&path, &bytes).unwrap();
+            let start = std::time::Instant::now();
+            let examined = formats::examine(&path, true, &Progress::new());
+            let opened = formats::open(&path, &Progress::new());
+            if let Ok(evidence) = formats::with_opened(examined, opened.as_ref()) {
+                let safety = judge(&evidence);
+                assert!(!safety.reason.is_empty());
+            }
+            assert!(start.elapsed() < LONGEST, "mutant {number} of {name} took {:?}", start.elapsed());
+        }
+    }
+}
+
+#[test]
+fn small_files_that_ask_for_much_get_little() {
+    let scratch = tempfile::tempdir().unwrap();
+    let marks = [&b"\x80\x02"[..], &[b'('; 1 << 20]].concat();
+    let starts: Vec<u8> = b"\x80\x02N.".iter().chain([0x80, 2].repeat(1 << 18).iter()).copied().collect();
+    let nested = (0..40).fold(b"\x80\x02N.".to_vec(), |inner, _| {
+        [
+            &b"\x80\x02ctorch.storage\n_load_from_bytes\n(B"[..],
+            &(inner.len() as u32).to_le_bytes(),
+            &inner,
+            b"tR.",
+        ]
+        .concat()
+    });
+    let doubled = (0..60).fold(b"\x80\x02]q\x00".to_vec(), |mut bytes, slot: u8| {
+        bytes.extend([b'(', b'h', slot, b'h', slot, b't', b'q', slot + 1]);
+        bytes
+    });
+    let calls = [&b"\x80\x02cmine\nf\n"[..], &b")R".repeat(200_000), b"."].concat();
+    for (name, bytes) in
+        [("marks", marks), ("starts", starts), ("nested", nested), ("doubled", doubled), ("calls", calls)]
+    {
+        let path = scratch.path().join(format!("{name}.pkl"));
+        std::fs::write(&path, bytes).unwrap();
+        let start = std::time::Instant::now();
+        let evidence = formats::examine(&path, true, &Progress::new());
+        assert!(start.elapsed().as_secs() < 20, "{name} took {:?}", start.elapsed());
+        assert!(evidence.is_ok(), "{name}");
+    }
+}

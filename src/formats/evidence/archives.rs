@@ -112,6 +112,7 @@ impl Examiner<'_> {
     }
 
     fn compare(&mut self, sum: u32, record: &Record, name: &str) {
+        self.evidence.checksums += 1;
         if sum != record.crc32 {
             let text = format!("its checksum is {sum:08x}, the archive says {:08x}", record.crc32);
             self.evidence.observe(Oddity::ChecksumMismatch, name, Some(record.header), text);

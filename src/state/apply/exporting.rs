@@ -1,6 +1,6 @@
 //! Selecting tensors for export, and exporting them.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Effect;
@@ -65,10 +65,10 @@ pub(super) fn edit(state: &mut AppState, form: ExportForm) -> Vec<Effect> {
 }
 
 /// A place was chosen in the desktop's own dialog, which asks before it replaces a file.
-pub(super) fn save_to(state: &mut AppState, path: PathBuf) -> Vec<Effect> {
+pub(super) fn save_to(state: &mut AppState, path: &Path) -> Vec<Effect> {
     let Some(dialog) = &mut state.export else { return Vec::new() };
     let mut form = dialog.form.clone();
-    if let Some(format) = ExportFormat::of_path(&path).filter(|_| form.format != ExportFormat::NpyFolder) {
+    if let Some(format) = ExportFormat::of_path(path).filter(|_| form.format != ExportFormat::NpyFolder) {
         form.format = format;
     }
     form.replace = true;

@@ -170,7 +170,7 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             let path = PathBuf::from(&dialog.form.target);
             vec![Effect::PickTarget { path, folder: dialog.form.format.extension().is_empty() }]
         }),
-        Command::ExportTo(path) => exporting::save_to(state, path),
+        Command::ExportTo(path) => exporting::save_to(state, &path),
         Command::StartExport => exporting::start(state),
         Command::CloseExport => {
             state.export = None;

@@ -3,6 +3,7 @@
 //! Rows are made when something changes, never per frame; a view only walks the visible part of [`TreeState::rows`].
 //! Those of a large checkpoint are made by a job; until it ends, the ones before stay.
 
+mod change;
 mod facets;
 mod item;
 mod node_set;
@@ -10,13 +11,14 @@ mod rows;
 
 use std::sync::Arc;
 
-use super::scan::{Scan, Statistic};
+use super::scan::Scan;
 use crate::jobs::Preparation;
 use crate::model::filter::NameFilter;
 use crate::model::{Checkpoint, LayerTree, NodeId, Progress, TensorId};
 use node_set::NodeSet;
 use rows::Spec;
 
+pub use change::{Row, SortColumn, TreeChange};
 pub use facets::{DtypeShare, Facets, Kinds};
 pub use item::{Item, bytes, elements, full_name, name, parameters};
 pub use rows::Made;
@@ -26,75 +28,6 @@ const ROWS_AT_FIRST: usize = 40;
 
 /// Up to this many tensors, rows are made at once: it takes a few milliseconds.
 pub(super) const AT_ONCE: usize = 20_000;
-
-/// One line of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
-    /// What it shows.
-    pub item: Item,
-    /// Indentation, 0 for the outermost.
-    pub depth: u32,
-    /// Whether what is inside follows.
-    pub open: bool,
-}
-
-/// What the rows are ordered by, within each group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
-pub enum SortColumn {
-    /// As stored.
-    #[default]
-    File,
-    /// By name, numbers by their value.
-    Name,
-    /// By class of layer.
-    Class,
-    /// By number of elements.
-    Shape,
-    /// By element type.
-    Dtype,
-    /// By parameters (elements, where the file does not tell).
-    Parameters,
-    /// By bytes in the file.
-    Bytes,
-    /// By role.
-    Role,
-    /// By a statistic of the values, as far as the scan knows it.
-    Statistic(Statistic),
-}
-
-impl SortColumn {
-    /// Whether the first click sorts from large to small.
-    fn starts_descending(self) -> bool {
-        matches!(self, Self::Shape | Self::Parameters | Self::Bytes | Self::Statistic(_))
-    }
-}
-
-/// A change of the tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TreeChange {
-    /// Shows only tensors whose name passes.
-    Filter(String),
-    /// Shows only tensors that are of these kinds.
-    Facets(Facets),
-    /// Opens or closes a group.
-    Toggle(NodeId),
-    /// Selects, or shows the summary.
-    Select(Option<Item>),
-    /// Moves the selection by so many rows.
-    Move(i64),
-    /// Opens the selected group, or steps into it.
-    Expand,
-    /// Closes the selected group, or steps out of it.
-    Collapse,
-    /// Opens every group.
-    ExpandAll,
-    /// Closes every group.
-    CollapseAll,
-    /// Opens the groups of the first so many levels and closes the others.
-    ExpandTo(u32),
-    /// Sorts by a column; again, the other way; a third time, as stored.
-    SortBy(SortColumn),
-}
 
 /// Fold, order, filter and selection of one checkpoint's tree.
 #[derive(Debug, Clone, Default)]

@@ -170,8 +170,8 @@ fn tensors_ui(
             ui.painter().rect_filled(rect, 4, ctx.theme.raised);
         }
         let short = rect.with_max_x(rect.left() + rect.width() * 0.5);
-        clipped_name(ui, short, &name, &theme::mono_small(), ctx.theme.text);
-        let rest = rect.with_min_x(short.right() + 8.0);
+        let used = clipped_name(ui, short, &name, &theme::mono_small(), ctx.theme.text);
+        let rest = rect.with_min_x(rect.left() + used + 8.0);
         clipped_text(ui, rest, Align2::LEFT_CENTER, &finding.message, theme::label(), ctx.theme.text_second);
         if response.on_hover_text(format!("{name}\n{}", text::escape(&finding.message))).clicked() {
             let select = TreeChange::Select(Some(Item::Tensor(finding.tensor)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use egui::{Pos2, Rect, RichText, Role, Sense, TextureHandle, TextureOptions, Ui, Vec2, WidgetInfo};
 
-use super::heat_map_paint::{Pixels, as_text, cell_text, image, legend_ui, non_finite_text, svg, values_ui};
+use super::heat_map_paint::{Pixels, as_text, cell_text, image, non_finite_text, range_ui, svg, values_ui};
 use super::heat_map_view::{Part, step_ui};
 use super::parts::{Copies, Of, card_head_ui, remember_rect};
 use super::slice_picker::SlicePicker;
@@ -304,6 +304,8 @@ impl HeatMapView {
             ui.painter().rect_stroke(rect, 0, stroke, egui::StrokeKind::Outside);
         }
         let has_non_finite = painted.has_non_finite;
+        self.part().keys_ui(ui, &response);
+        // What is dragged over is what is drawn: not while another part is on its way.
         if !stale {
             let mut drag = self.drag.take();
             self.part().zoom_ui(ui, ctx, rect, &response, &mut drag);
@@ -397,22 +399,4 @@ impl HeatMapView {
             text::number(f64::from(cell.mean)),
         ))
     }
-}
-
-/// The colours; a click chooses which values they span.
-fn range_ui(ui: &mut Ui, ctx: &ViewContext<'_>, span: f32) {
-    let range = ctx.state.settings.colour_range;
-    let response = legend_ui(ui, ctx, span, &format!("Colours span {}", range.label()));
-    egui::Popup::menu(&response).show(|ui| {
-        ui.set_min_width(150.0);
-        ui.label(RichText::new("Colours span").font(theme::label()).color(ctx.theme.text_second));
-        for choice in Clip::ALL {
-            if ui.selectable_label(choice == range, choice.label()).clicked() {
-                ctx.commands.send(Command::SetColourRange(choice));
-                ui.close();
-            }
-        }
-    });
-    response
-        .on_hover_text("Click to choose the values that the colours span; beyond, the colour stays the same");
 }

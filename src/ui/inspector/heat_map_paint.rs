@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use egui::{Align2, ColorImage, Pos2, Rect, Response, Role, Sense, Ui, Vec2, WidgetInfo};
+use egui::{Align2, ColorImage, Pos2, Rect, Response, RichText, Role, Sense, Ui, Vec2, WidgetInfo};
 
 use crate::analysis::slice::{Cell, NonFinite};
 use crate::jobs::HeatMap;
 use crate::jobs::look::extreme;
+use crate::state::{Clip, Command};
 use crate::text;
 use crate::ui::{ViewContext, theme};
 
@@ -154,7 +155,7 @@ pub(super) fn as_text(map: &HeatMap) -> String {
 }
 
 /// The colours and what they stand for, as something to click. Drawn from right to left.
-pub(super) fn legend_ui(ui: &mut Ui, ctx: &ViewContext<'_>, range: f32, name: &str) -> Response {
+fn legend_ui(ui: &mut Ui, ctx: &ViewContext<'_>, range: f32, name: &str) -> Response {
     const BAR: f32 = 88.0;
     let theme = ctx.theme;
     let label = |value: f32| {
@@ -183,6 +184,24 @@ pub(super) fn legend_ui(ui: &mut Ui, ctx: &ViewContext<'_>, range: f32, name: &s
         }
     }
     response
+}
+
+/// The colours; a click chooses which values they span.
+pub(super) fn range_ui(ui: &mut Ui, ctx: &ViewContext<'_>, span: f32) {
+    let range = ctx.state.settings.colour_range;
+    let response = legend_ui(ui, ctx, span, &format!("Colours span {}", range.label()));
+    egui::Popup::menu(&response).show(|ui| {
+        ui.set_min_width(150.0);
+        ui.label(RichText::new("Colours span").font(theme::label()).color(ctx.theme.text_second));
+        for choice in Clip::ALL {
+            if ui.selectable_label(choice == range, choice.label()).clicked() {
+                ctx.commands.send(Command::SetColourRange(choice));
+                ui.close();
+            }
+        }
+    });
+    response
+        .on_hover_text("Click to choose the values that the colours span; beyond, the colour stays the same");
 }
 
 /// The values themselves, where cells are large enough.

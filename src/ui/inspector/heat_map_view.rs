@@ -74,8 +74,7 @@ impl Part {
         self.columns = moved(&self.columns, across, self.whole.1);
     }
 
-    /// Drag a frame to look closer, double click for the whole, Ctrl and wheel about the pointer; keys while the picture
-    /// has the focus.
+    /// Drag a frame to look closer, double click for the whole, Ctrl and wheel about the pointer.
     pub(super) fn zoom_ui(
         &mut self,
         ui: &Ui,
@@ -87,12 +86,6 @@ impl Part {
         if response.double_clicked() {
             self.show_whole();
             return;
-        }
-        if response.clicked() {
-            response.request_focus();
-        }
-        if response.has_focus() {
-            self.keys(ui, response);
         }
         if response.drag_started() {
             *drag = response.interact_pointer_pos();
@@ -116,7 +109,14 @@ impl Part {
         }
     }
 
-    fn keys(&mut self, ui: &Ui, response: &Response) {
+    /// Plus, minus, arrows and 0, while the picture has the focus: a click gives it.
+    pub(super) fn keys_ui(&mut self, ui: &Ui, response: &Response) {
+        if response.clicked() {
+            response.request_focus();
+        }
+        if !response.has_focus() {
+            return;
+        }
         let filter = EventFilter { vertical_arrows: true, horizontal_arrows: true, ..EventFilter::default() };
         ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
         let pressed = |key| ui.input_mut(|input| input.consume_key(Modifiers::NONE, key));

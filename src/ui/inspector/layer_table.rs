@@ -2,7 +2,7 @@
 
 use egui::{Align2, Rect, Role, ScrollArea, Sense, Ui, Vec2, WidgetInfo};
 
-use super::parts::{Copies, copies_ui, remember_rect};
+use super::parts::{Copies, remember_rect, table_head_ui};
 use crate::analysis::summary::{LayerRow, LayerTable};
 use crate::model::Checkpoint;
 use crate::state::tree::{Item, TreeChange};
@@ -19,14 +19,11 @@ pub(super) fn layers_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoi
         ctx.commands.send(Command::CountLayers(entry.id));
         return;
     };
-    ui.horizontal(|ui| {
-        let totals = totals(checkpoint);
-        ui.label(egui::RichText::new(totals).color(ctx.theme.text_second));
-        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            let text = || as_text(table);
-            let copies = Copies { text: Some(&text), ..Copies::default() };
-            copies_ui(ui, ctx, &entry.name, "layers", &copies);
-        });
+    let text = || as_text(table);
+    let copies = Copies { text: Some(&text), ..Copies::default() };
+    table_head_ui(ui, ctx, (&entry.name, "layers"), &copies, |ui| {
+        let totals = egui::RichText::new(totals(checkpoint)).color(ctx.theme.text_second);
+        ui.add(egui::Label::new(totals).truncate());
     });
     let shapes = table.rows.iter().any(|row| row.output_shape.is_some());
     ui.spacing_mut().item_spacing.y = 0.0;

@@ -247,3 +247,19 @@ pub(in crate::ui) fn card_head_ui(
         });
     });
 }
+
+/// What stands over a table, with the menu that copies it at the other end.
+pub(in crate::ui) fn table_head_ui(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    (name, what): (&str, &'static str),
+    copies: &Copies<'_>,
+    before: impl FnOnce(&mut Ui),
+) {
+    ui.horizontal(|ui| {
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            copies_ui(ui, ctx, name, what, copies);
+            ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), before);
+        });
+    });
+}

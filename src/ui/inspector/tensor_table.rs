@@ -3,7 +3,7 @@
 
 use egui::{Align2, Rect, RichText, Role, ScrollArea, Sense, Ui, Vec2, WidgetInfo};
 
-use super::parts::{Copies, copies_ui, remember_rect};
+use super::parts::{Copies, remember_rect, table_head_ui};
 use crate::jobs::Loadable;
 use crate::model::{Checkpoint, NodeId, TensorId};
 use crate::state::tree::{Item, TreeChange};
@@ -47,14 +47,10 @@ impl TensorTable {
             prefix: if path.is_empty() { 0 } else { path.len() + 1 },
             name: (ui.available_width() * 0.4).clamp(130.0, 260.0),
         };
-        ui.horizontal(|ui| {
-            note_ui(ui, ctx, entry);
-            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                let text = || table.text();
-                let copies = Copies { text: Some(&text), ..Copies::default() };
-                copies_ui(ui, ctx, if path.is_empty() { &entry.name } else { &path }, "statistics", &copies);
-            });
-        });
+        let text = || table.text();
+        let copies = Copies { text: Some(&text), ..Copies::default() };
+        let name = if path.is_empty() { &entry.name } else { &path };
+        table_head_ui(ui, ctx, (name, "statistics"), &copies, |ui| note_ui(ui, ctx, entry));
         let bottom = ui.ctx().content_rect().bottom() - theme::STATUS_HEIGHT - 12.0;
         let height = (bottom - ui.cursor().top()).max(240.0);
         ui.spacing_mut().item_spacing.y = 0.0;
@@ -221,7 +217,7 @@ fn note_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
         ScanStatus::Stopped => "The scan was stopped".to_owned(),
         ScanStatus::Failed(error) => error.message.clone(),
     };
-    ui.label(RichText::new(note).color(ctx.theme.text_second));
+    ui.add(egui::Label::new(RichText::new(note).color(ctx.theme.text_second)).truncate());
     let can = matches!(entry.checkpoint, Loadable::Ready(_)) && entry.scan.status != ScanStatus::Running;
     if can && ui.button("Scan values").clicked() {
         ctx.commands.send(Command::Scan(entry.id));

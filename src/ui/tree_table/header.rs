@@ -5,7 +5,7 @@ use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, Vec2, WidgetInfo};
 use super::columns::{Column, Columns, beside_name, label};
 use crate::state::tree::{SortColumn, TreeChange};
 use crate::state::{Command, OpenCheckpoint, Statistic};
-use crate::ui::widgets::clipped_text;
+use crate::ui::widgets::{clipped_text, menu_checkbox_ui};
 use crate::ui::{ViewContext, theme};
 
 const HEIGHT: f32 = 26.0;
@@ -90,7 +90,7 @@ pub(super) fn columns_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let shown = &ctx.state.settings.statistics_columns;
     for statistic in Statistic::ALL {
         let mut on = shown.contains(&statistic);
-        if ui.checkbox(&mut on, statistic.label()).changed() {
+        if menu_checkbox_ui(ui, ctx.theme, &mut on, statistic.label()).changed() {
             ctx.commands.send(Command::ShowStatistic(statistic, on));
         }
     }

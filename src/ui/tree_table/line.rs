@@ -3,6 +3,7 @@
 use egui::{Align2, Color32, Id, Rect, Role, Sense, Ui, Vec2, WidgetInfo};
 
 use super::columns::{BAR, Columns, beside_name};
+use super::mark;
 use crate::model::{Checkpoint, Severity, TensorId, TensorInfo, TensorRole};
 use crate::state::scan::Statistic;
 use crate::state::tree::{self, Item, Row, SortColumn, TreeChange};
@@ -69,6 +70,9 @@ impl Line<'_> {
             }
         }
         name_cell.min.x += 16.0;
+        let (taken, marked) =
+            mark::mark_ui(ui, self.ctx, (self.entry, checkpoint), row.item, (rect, name_cell), id);
+        name_cell.max.x -= taken;
         let name_width = clipped_name(ui, name_cell, &name, &theme::body(), strong);
 
         let clip = ui.clip_rect();
@@ -82,8 +86,11 @@ impl Line<'_> {
             ui.painter().circle_filled(egui::pos2(x, rect.center().y), 3.0, theme.severity(worst));
         }
 
-        if response.clicked() && !toggled {
+        if response.clicked() && !toggled && !marked {
             ui.memory_mut(|memory| memory.request_focus(self.table));
+            if let Some(change) = mark::of_click(ui, row.item) {
+                self.ctx.commands.send(Command::Mark(self.entry.id, change));
+            }
             self.ctx.commands.send(Command::Tree(self.entry.id, TreeChange::Select(Some(row.item))));
         }
         if response.double_clicked()
@@ -192,6 +199,8 @@ impl Line<'_> {
     }
 
     fn menu_ui(&self, ui: &mut Ui, item: Item) {
+        mark::menu_ui(ui, self.ctx, self.entry, self.checkpoint, item);
+        ui.separator();
         let copy = |ui: &mut Ui, label: &str, what: &'static str, text: String| {
             if ui.button(label).clicked() {
                 self.ctx.commands.send(Command::Copy { what, text });

@@ -4,6 +4,7 @@ mod columns;
 mod filter_bar;
 mod header;
 mod line;
+mod mark;
 
 use egui::{
     Align2, EventFilter, Frame, Id, Key, Margin, Modifiers, Panel, Rect, Role, ScrollArea, Sense, Ui, Vec2,
@@ -11,7 +12,7 @@ use egui::{
 };
 
 use super::widgets::tensors;
-use super::{ViewContext, theme};
+use super::{ViewContext, selection_bar, theme};
 use crate::model::Checkpoint;
 use crate::state::tree::{self, Item, TreeChange};
 use crate::state::{Command, OpenCheckpoint, ScanStatus, TreeState};
@@ -53,7 +54,13 @@ impl TreeTable {
             .exact_size(32.0)
             .resizable(false)
             .frame(Frame::new().inner_margin(Margin::symmetric(12, 0)))
-            .show(ui, |ui| footer_ui(ui, ctx, entry, checkpoint));
+            .show(ui, |ui| {
+                if entry.marks.is_empty() {
+                    footer_ui(ui, ctx, entry, checkpoint);
+                } else {
+                    selection_bar::selection_bar_ui(ui, ctx, entry);
+                }
+            });
         let telling = Telling {
             classes: !checkpoint.layers().is_empty(),
             roles: entry.tree.kinds().is_some_and(|kinds| kinds.roles.len() > 1),
@@ -173,6 +180,7 @@ fn keys(ui: &Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, id: Id, page: i6
         let filter = EventFilter { vertical_arrows: true, horizontal_arrows: true, ..EventFilter::default() };
         ui.memory_mut(|memory| memory.set_focus_lock_filter(id, filter));
     }
+    mark::keys(ui, ctx, entry);
     for (key, change) in [
         (Key::ArrowDown, TreeChange::Move(1)),
         (Key::ArrowUp, TreeChange::Move(-1)),

@@ -65,6 +65,34 @@ pub fn pill_ui(ui: &mut Ui, theme: &Theme, text: &str, lit: bool) -> Response {
     ui.add(Button::new(RichText::new(text).color(color)).fill(fill).corner_radius(12))
 }
 
+/// A box to tick in a menu. Menus hide the frames of what is not pointed at; an empty box is nothing without its own.
+pub fn menu_checkbox_ui(ui: &mut Ui, theme: &Theme, on: &mut bool, text: impl Into<String>) -> Response {
+    let text = text.into();
+    ui.scope(|ui| {
+        menu_frames(ui, theme);
+        ui.checkbox(on, text)
+    })
+    .inner
+}
+
+/// A choice of several in a menu, drawn like [`menu_checkbox_ui`].
+pub fn menu_radio_ui(ui: &mut Ui, theme: &Theme, chosen: bool, text: impl Into<String>) -> Response {
+    let text = text.into();
+    ui.scope(|ui| {
+        menu_frames(ui, theme);
+        ui.radio(chosen, text)
+    })
+    .inner
+}
+
+fn menu_frames(ui: &mut Ui, theme: &Theme) {
+    let widgets = &mut ui.visuals_mut().widgets;
+    for widget in [&mut widgets.inactive, &mut widgets.hovered, &mut widgets.active] {
+        widget.bg_fill = theme.window;
+        widget.bg_stroke = Stroke::new(1.0, theme.text_disabled);
+    }
+}
+
 /// A small word on a raised ground: dtype, shape, role.
 pub fn chip_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
     chip_in(ui, theme, text, theme::label(), theme.text)

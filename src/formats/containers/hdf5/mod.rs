@@ -15,6 +15,7 @@ mod attributes;
 mod chunk_tree;
 mod chunk_values;
 mod dataset;
+mod fletcher;
 mod header;
 mod links;
 
