@@ -115,10 +115,7 @@ fn each_layer_names_only_the_layers_below_it() {
         ("jobs", &["model", "raw", "formats", "training_logs", "analysis", "export", "text", "jobs"]),
         ("state", &["model", "analysis", "jobs", "state", "text"]),
         ("ui", &["model", "analysis", "state", "text", "ui"]),
-        (
-            "cli",
-            &["model", "raw", "formats", "training_logs", "analysis", "export", "jobs", "text", "cli"],
-        ),
+        ("cli", &["model", "raw", "formats", "training_logs", "analysis", "export", "jobs", "text", "cli"]),
     ];
     check(|source, line| {
         let (_, allowed) = allowed.iter().find(|(layer, _)| *layer == source.layer())?;

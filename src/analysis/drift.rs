@@ -159,7 +159,9 @@ impl DriftBuilder {
                 LayerDrift {
                     layer,
                     norm: each(&|_, sums| sums.norm.sqrt()),
-                    from_first: each(&|at, sums| if at == 0 { 0.0 } else { ratio(sums.from_first, sums.first) }),
+                    from_first: each(&|at, sums| {
+                        if at == 0 { 0.0 } else { ratio(sums.from_first, sums.first) }
+                    }),
                     update: each(&|at, sums| if at == 0 { f64::NAN } else { ratio(sums.step, sums.before) }),
                     not_finite: columns.iter().map(|sums| sums.not_finite).collect(),
                 }
@@ -186,7 +188,8 @@ fn events(layers: &[LayerDrift], columns: usize) -> Vec<DriftEvent> {
         let mut is_dead = false;
         for at in 0..columns {
             let norm = layer.norm.get(at).copied().unwrap_or(f64::NAN);
-            let before = at.checked_sub(1).and_then(|before| layer.norm.get(before)).copied().unwrap_or(f64::NAN);
+            let before =
+                at.checked_sub(1).and_then(|before| layer.norm.get(before)).copied().unwrap_or(f64::NAN);
             if !is_dead && largest > 0.0 && norm < largest * 1e-3 {
                 is_dead = true;
                 add(at, DriftKind::Died);

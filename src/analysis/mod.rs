@@ -6,13 +6,13 @@
 mod abandonable;
 mod builder;
 pub mod codes;
-pub mod curves;
 pub mod compatibility;
 mod complex;
+pub mod curves;
 mod dead;
 pub mod diff;
-pub mod drift;
 pub mod difference;
+pub mod drift;
 pub mod element;
 mod gathered;
 pub mod health;

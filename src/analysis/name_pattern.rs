@@ -3,8 +3,8 @@
 //! A [`NamePattern`] says which part of a name is which number. It is found by comparing names, shown, and may be edited:
 //! names say what their numbers are at best by the words before them.
 
-use crate::model::metric::{axis_of, is_evaluation, is_metric, words};
 use crate::model::AxisKind;
+use crate::model::metric::{axis_of, is_evaluation, is_metric, words};
 
 /// A number in a name.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +58,9 @@ impl std::str::FromStr for NamePattern {
                 parts.push(Part::Any);
                 continue;
             }
-            let Some((label, after)) = rest.split_once('}') else { return Err("a { is not closed".to_owned()) };
+            let Some((label, after)) = rest.split_once('}') else {
+                return Err("a { is not closed".to_owned());
+            };
             // Keras writes `{epoch:02d}`: the format behind the colon is of no use here.
             let label = label.split(':').next().unwrap_or_default().trim();
             if label.is_empty() {
@@ -100,7 +102,11 @@ impl NamePattern {
             match part {
                 Part::Any => skips = true,
                 Part::Text(text) => {
-                    let at = if skips { rest.find(text.as_str())? } else { usize::from(!rest.starts_with(text.as_str())) };
+                    let at = if skips {
+                        rest.find(text.as_str())?
+                    } else {
+                        usize::from(!rest.starts_with(text.as_str()))
+                    };
                     if !skips && at > 0 {
                         return None;
                     }
@@ -127,7 +133,9 @@ impl NamePattern {
 
     /// The labels of its numbers.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().filter_map(|part| if let Part::Number(label) = part { Some(label.as_str()) } else { None })
+        self.parts
+            .iter()
+            .filter_map(|part| if let Part::Number(label) = part { Some(label.as_str()) } else { None })
     }
 
     /// The pattern of names that differ in their numbers only. Numbers that are the same in all of several names are text.
@@ -197,7 +205,13 @@ enum Piece<'a> {
 /// Text and numbers of a name by turns. The ending (`.h5`, `.pt2`) is text.
 fn pieces(name: &str) -> Vec<Piece<'_>> {
     let stem = match name.rfind('.') {
-        Some(dot) if name.get(dot + 1..).is_some_and(|ending| ending.starts_with(|c: char| c.is_ascii_alphabetic())) => dot,
+        Some(dot)
+            if name
+                .get(dot + 1..)
+                .is_some_and(|ending| ending.starts_with(|c: char| c.is_ascii_alphabetic())) =>
+        {
+            dot
+        }
         _ => name.len(),
     };
     let mut pieces = Vec::new();
@@ -281,7 +295,9 @@ fn label_of(before: &str, has_fraction: bool) -> String {
             _ => {}
         }
     }
-    let describes = |token: &&str| is_evaluation(token) || is_metric(token) || words(token).iter().any(|word| word == "train");
+    let describes = |token: &&str| {
+        is_evaluation(token) || is_metric(token) || words(token).iter().any(|word| word == "train")
+    };
     match tokens.iter().position(|token| describes(&token)) {
         Some(from) if is_metric(&tokens[from..].join("_")) => tokens[from..].join("_"),
         _ => unknown.to_owned(),
@@ -305,7 +321,10 @@ mod tests {
     fn words_before_numbers_name_them() {
         for (names, pattern) in [
             (&["weights.01-2.34.hdf5", "weights.02-2.30.hdf5"][..], Some("weights.{number}-{value}.hdf5")),
-            (&["epoch=4-val_loss=0.23.ckpt", "epoch=5-val_loss=0.20.ckpt"], Some("epoch={epoch}-val_loss={val_loss}.ckpt")),
+            (
+                &["epoch=4-val_loss=0.23.ckpt", "epoch=5-val_loss=0.20.ckpt"],
+                Some("epoch={epoch}-val_loss={val_loss}.ckpt"),
+            ),
             (&["epoch=4-val_loss=0.23.ckpt"], Some("epoch={epoch}-val_loss={val_loss}.ckpt")),
             (&["ckpt_epoch_001.pth", "ckpt_epoch_010.pth"], Some("ckpt_epoch_{epoch}.pth")),
             (&["checkpoint-500", "checkpoint-1000"], Some("checkpoint-{number}")),

@@ -64,13 +64,18 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failu
         .map_err(|error| Failure::Message(error.to_string()))?;
     let mut notes = ranking.notes.clone();
     if looks_like_best_only(&ranking, &checkpoints.members, &checkpoints.order) {
-        notes.push("each file is better than the one before and others are left out, as save_best_only does it".to_owned());
+        notes.push(
+            "each file is better than the one before and others are left out, as save_best_only does it"
+                .to_owned(),
+        );
     }
     let others = gathered.checkpoints.iter().filter(|series| !std::ptr::eq(*series, checkpoints));
     let elsewhere: usize = others.map(|series| series.members.len()).sum();
     if elsewhere > 0 {
         let run = &checkpoints.run;
-        notes.push(format!("{elsewhere} checkpoints of other series are not ranked; this is the largest series (of {run})"));
+        notes.push(format!(
+            "{elsewhere} checkpoints of other series are not ranked; this is the largest series (of {run})"
+        ));
     }
     let compared: Vec<Compared<'_>> = compared(&gathered, checkpoints, &ranking);
     let answer = Answer { checkpoints, ranking: &ranking, notes, compared, is_given: direction.is_some() };
@@ -101,7 +106,9 @@ fn compared<'a>(
         .map(|record| {
             let member = recorded_member(record, checkpoints);
             let is_same_metric = record.metric.as_ref().is_none_or(|metric| *metric == ranking.metric);
-            let agrees = member.filter(|_| is_same_metric).map(|member| ranking.best().any(|score| score.member == member));
+            let agrees = member
+                .filter(|_| is_same_metric)
+                .map(|member| ranking.best().any(|score| score.member == member));
             Compared { record, member, agrees }
         })
         .collect()
@@ -186,7 +193,12 @@ impl Answer<'_> {
         let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let ranking = self.ranking;
         let better = if ranking.direction == Direction::Min { "less is better" } else { "more is better" };
-        writeln!(out, "By {} ({better}), of {}", text::escape(&ranking.metric), super::curves::about(self.checkpoints))?;
+        writeln!(
+            out,
+            "By {} ({better}), of {}",
+            text::escape(&ranking.metric),
+            super::curves::about(self.checkpoints)
+        )?;
         writeln!(out)?;
         let mut table = Table::new(vec![
             ("Rank", Right),
@@ -230,7 +242,12 @@ impl Answer<'_> {
             writeln!(out, "Without a value: {}", names.join(", "))?;
         }
         if let Some((kind, at, value)) = ranking.better_in_log {
-            writeln!(out, "The log has a better value, {} at {} {at}, of which there is no file.", text::number(value), kind.name())?;
+            writeln!(
+                out,
+                "The log has a better value, {} at {} {at}, of which there is no file.",
+                text::number(value),
+                kind.name()
+            )?;
         }
         for compared in &self.compared {
             let path = compared.record.path.as_deref().unwrap_or("no file");

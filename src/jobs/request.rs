@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::compare::{CompareOptions, Compared, ComparisonKey, Paired};
+use super::curves::{GatherOptions, Gathered};
 use super::look::{LookKey, Looked};
 use crate::analysis::compatibility::Compatibility;
 use crate::analysis::diff::PairDiff;
+use crate::analysis::drift::Drift;
 use crate::analysis::scan::TensorStatistics;
 use crate::analysis::{Statistics, ValueTable};
 use crate::export::report::ReportFormat;
@@ -51,6 +53,10 @@ pub enum JobKey {
     Compatibility(CheckpointId, CheckpointId),
     /// Writing a comparison to a file.
     SaveReport(ComparisonKey),
+    /// Gathering curves; the number counts requests.
+    Curves(u64),
+    /// How layers moved over the checkpoints of the curves of that number.
+    Drift(u64),
 }
 
 impl JobKey {
@@ -60,7 +66,9 @@ impl JobKey {
             || match (self, other) {
                 (Self::Statistics(_), Self::Statistics(_))
                 | (Self::Compare(_), Self::Compare(_))
-                | (Self::Compatibility(..), Self::Compatibility(..)) => true,
+                | (Self::Compatibility(..), Self::Compatibility(..))
+                | (Self::Curves(_), Self::Curves(_))
+                | (Self::Drift(_), Self::Drift(_)) => true,
                 (Self::Look(own), Self::Look(other)) => own.look.is_instead_of(&other.look),
                 _ => false,
             }
@@ -73,6 +81,8 @@ impl JobKey {
             Self::Statistics(key) => key.checkpoint,
             Self::Look(key) => key.checkpoint,
             Self::Compare(key) | Self::SaveReport(key) => key.left,
+            // Of no opening: closing one leaves them alone.
+            Self::Curves(_) | Self::Drift(_) => CheckpointId(0),
         }
     }
 
@@ -82,7 +92,7 @@ impl JobKey {
             Self::Look(key) => key.look.against().map(|against| against.checkpoint),
             Self::Compare(key) | Self::SaveReport(key) => Some(key.right),
             Self::Compatibility(_, model) => Some(*model),
-            Self::Open(_) | Self::Scan(_) | Self::Statistics(_) => None,
+            Self::Open(_) | Self::Scan(_) | Self::Statistics(_) | Self::Curves(_) | Self::Drift(_) => None,
         }
     }
 }
@@ -194,6 +204,22 @@ pub enum JobRequest {
         /// Where.
         path: PathBuf,
     },
+    /// Gathers curves of files and folders.
+    Curves {
+        /// Counts requests.
+        serial: u64,
+        /// From where.
+        paths: Vec<PathBuf>,
+        /// How.
+        options: GatherOptions,
+    },
+    /// Reads the weights of the checkpoints that were gathered.
+    Drift {
+        /// Of which request.
+        serial: u64,
+        /// What was gathered.
+        gathered: Arc<Gathered>,
+    },
 }
 
 impl JobRequest {
@@ -212,6 +238,8 @@ impl JobRequest {
             Self::Compare { key, .. } => JobKey::Compare(*key),
             Self::Compatibility { ids, .. } => JobKey::Compatibility(ids.0, ids.1),
             Self::SaveReport { key, .. } => JobKey::SaveReport(*key),
+            Self::Curves { serial, .. } => JobKey::Curves(*serial),
+            Self::Drift { serial, .. } => JobKey::Drift(*serial),
         }
     }
 
@@ -231,6 +259,10 @@ impl JobRequest {
                 format!("Fitting {} into {}", file_name(checkpoint.path()), file_name(model.path()))
             }
             Self::SaveReport { path, .. } => format!("Saving {}", file_name(path)),
+            Self::Curves { paths, .. } => {
+                format!("Reading curves of {}", paths.first().map(|path| file_name(path)).unwrap_or_default())
+            }
+            Self::Drift { .. } => "Reading how layers moved".to_owned(),
             Self::Statistics { label, .. } => format!("Statistics of {label}"),
         }
     }
@@ -281,6 +313,10 @@ pub enum JobOutput {
     Fitted(Arc<Compatibility>),
     /// Something was written to this file.
     Saved(PathBuf),
+    /// Curves; also of a path that was to be opened and is a log or a folder of checkpoints.
+    Gathered(Arc<Gathered>),
+    /// How layers moved.
+    Moved(Arc<Drift>),
 }
 
 /// One tensor of a scan: its statistics, or why there are none.

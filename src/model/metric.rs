@@ -45,19 +45,106 @@ impl Direction {
 
 /// Quantities of which less is better.
 const SMALLER: &[&str] = &[
-    "loss", "error", "err", "mae", "mse", "rmse", "mape", "smape", "msle", "rmsle", "nll", "bce", "ce",
-    "crossentropy", "entropy", "perplexity", "ppl", "bpc", "bpb", "bpd", "wer", "cer", "eer", "fid", "kid",
-    "lpips", "divergence", "kl", "kld", "distance", "regret", "residual", "cost", "brier", "ece", "huber",
-    "hinge", "logloss", "chamfer", "epe", "deviation",
+    "loss",
+    "error",
+    "err",
+    "mae",
+    "mse",
+    "rmse",
+    "mape",
+    "smape",
+    "msle",
+    "rmsle",
+    "nll",
+    "bce",
+    "ce",
+    "crossentropy",
+    "entropy",
+    "perplexity",
+    "ppl",
+    "bpc",
+    "bpb",
+    "bpd",
+    "wer",
+    "cer",
+    "eer",
+    "fid",
+    "kid",
+    "lpips",
+    "divergence",
+    "kl",
+    "kld",
+    "distance",
+    "regret",
+    "residual",
+    "cost",
+    "brier",
+    "ece",
+    "huber",
+    "hinge",
+    "logloss",
+    "chamfer",
+    "epe",
+    "deviation",
 ];
 
 /// Quantities of which more is better.
 const LARGER: &[&str] = &[
-    "acc", "accuracy", "auc", "auroc", "auprc", "roc", "f1", "f2", "fscore", "fbeta", "precision", "recall",
-    "sensitivity", "specificity", "score", "bleu", "rouge", "meteor", "cider", "map", "map50", "map95", "ap",
-    "iou", "miou", "dice", "jaccard", "reward", "return", "psnr", "ssim", "r2", "correlation", "corr",
-    "pearson", "spearman", "kappa", "mcc", "top1", "top5", "hit", "ndcg", "mrr", "success", "elo", "em",
-    "fitness", "likelihood", "elbo", "pesq", "stoi", "sdr", "snr", "sisdr", "win",
+    "acc",
+    "accuracy",
+    "auc",
+    "auroc",
+    "auprc",
+    "roc",
+    "f1",
+    "f2",
+    "fscore",
+    "fbeta",
+    "precision",
+    "recall",
+    "sensitivity",
+    "specificity",
+    "score",
+    "bleu",
+    "rouge",
+    "meteor",
+    "cider",
+    "map",
+    "map50",
+    "map95",
+    "ap",
+    "iou",
+    "miou",
+    "dice",
+    "jaccard",
+    "reward",
+    "return",
+    "psnr",
+    "ssim",
+    "r2",
+    "correlation",
+    "corr",
+    "pearson",
+    "spearman",
+    "kappa",
+    "mcc",
+    "top1",
+    "top5",
+    "hit",
+    "ndcg",
+    "mrr",
+    "success",
+    "elo",
+    "em",
+    "fitness",
+    "likelihood",
+    "elbo",
+    "pesq",
+    "stoi",
+    "sdr",
+    "snr",
+    "sisdr",
+    "win",
 ];
 
 /// Quantities that are followed over training without being better either way.
@@ -87,9 +174,8 @@ pub fn words(name: &str) -> Vec<String> {
         let singular = match word.as_str() {
             "losses" => "loss",
             "accuracies" => "accuracy",
-            "aucs" | "accs" | "errors" | "scores" | "rewards" | "metrics" | "lrs" | "grads" | "maes" | "hits" => {
-                &word[..word.len() - 1]
-            }
+            "aucs" | "accs" | "errors" | "scores" | "rewards" | "metrics" | "lrs" | "grads" | "maes"
+            | "hits" => &word[..word.len() - 1],
             _ => continue,
         };
         *word = singular.to_owned();
@@ -136,7 +222,9 @@ pub fn is_evaluation(name: &str) -> bool {
 pub fn without_side(name: &str) -> String {
     let kept: Vec<String> = words(name)
         .into_iter()
-        .filter(|word| !EVALUATION.contains(&word.as_str()) && !matches!(word.as_str(), "train" | "training" | "epoch"))
+        .filter(|word| {
+            !EVALUATION.contains(&word.as_str()) && !matches!(word.as_str(), "train" | "training" | "epoch")
+        })
         .map(|word| match word.as_str() {
             "acc" => "accuracy".to_owned(),
             _ => word,
@@ -149,12 +237,26 @@ pub fn without_side(name: &str) -> String {
 pub fn axis_of(name: &str) -> Option<AxisKind> {
     let name = name.trim().to_ascii_lowercase().replace([' ', '-', '/'], "_");
     Some(match name.trim_start_matches('_') {
-        "step" | "steps" | "global_step" | "global_steps" | "trainer_global_step" | "iteration" | "iterations"
-        | "iter" | "iters" | "iter_num" | "num_updates" | "n_iter" | "current_step" | "total_steps" | "update"
-        | "global_iter" | "completed_steps" | "num_steps" => AxisKind::Step,
-        "epoch" | "epochs" | "current_epoch" | "epoch_num" | "n_epoch" | "epoch_idx" | "cur_epoch" | "epoch_id" => {
-            AxisKind::Epoch
-        }
+        "step"
+        | "steps"
+        | "global_step"
+        | "global_steps"
+        | "trainer_global_step"
+        | "iteration"
+        | "iterations"
+        | "iter"
+        | "iters"
+        | "iter_num"
+        | "num_updates"
+        | "n_iter"
+        | "current_step"
+        | "total_steps"
+        | "update"
+        | "global_iter"
+        | "completed_steps"
+        | "num_steps" => AxisKind::Step,
+        "epoch" | "epochs" | "current_epoch" | "epoch_num" | "n_epoch" | "epoch_idx" | "cur_epoch"
+        | "epoch_id" => AxisKind::Epoch,
         "wall_time" | "walltime" | "timestamp" | "time_stamp" | "wall_clock" => AxisKind::Time,
         _ => return None,
     })
@@ -192,8 +294,14 @@ mod tests {
     #[test]
     fn sides_of_the_data_are_told_apart_from_the_metric() {
         assert!(is_evaluation("eval/loss") && is_evaluation("val_acc") && !is_evaluation("train_loss"));
-        assert_eq!((without_side("val_acc"), without_side("Train/Accuracy")), ("accuracy".into(), "accuracy".into()));
+        assert_eq!(
+            (without_side("val_acc"), without_side("Train/Accuracy")),
+            ("accuracy".into(), "accuracy".into())
+        );
         assert!(is_metric("grad_norm") && is_metric("lr") && !is_metric("betas"));
-        assert_eq!((axis_of("global_step"), axis_of("Wall time")), (Some(AxisKind::Step), Some(AxisKind::Time)));
+        assert_eq!(
+            (axis_of("global_step"), axis_of("Wall time")),
+            (Some(AxisKind::Step), Some(AxisKind::Time))
+        );
     }
 }

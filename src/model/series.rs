@@ -75,8 +75,17 @@ pub struct Series {
 impl Series {
     /// Points counted by their position in a list; of no run and no source yet.
     pub fn by_index(name: String, origin: Origin, values: Vec<f64>) -> Self {
-        let axis = Axis { kind: AxisKind::Index, values: (0..values.len()).map(|index| index as f64).collect() };
-        Self { name, run: String::new(), source: PathBuf::new(), origin, is_curve: true, axes: vec![axis], values }
+        let axis =
+            Axis { kind: AxisKind::Index, values: (0..values.len()).map(|index| index as f64).collect() };
+        Self {
+            name,
+            run: String::new(),
+            source: PathBuf::new(),
+            origin,
+            is_curve: true,
+            axes: vec![axis],
+            values,
+        }
     }
 
     /// The axis of a kind, where the source has it.

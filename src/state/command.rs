@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::compare::CompareChange;
+use super::curves::CurvesChange;
 use super::scan::Statistic;
 use super::settings::{Clip, ThemeChoice, ValueScale};
 use super::tree::{SortColumn, TreeChange};
@@ -20,19 +21,22 @@ pub enum Page {
     Explore,
     /// Two checkpoints side by side.
     Compare,
+    /// Training curves, the best checkpoint, how layers moved.
+    Curves,
     /// Everything that is not a tensor.
     Metadata,
 }
 
 impl Page {
     /// All pages, in the order of the control and of the keys Ctrl+1, Ctrl+2, ….
-    pub const ALL: [Page; 3] = [Page::Explore, Page::Compare, Page::Metadata];
+    pub const ALL: [Page; 4] = [Page::Explore, Page::Compare, Page::Curves, Page::Metadata];
 
     /// Its name.
     pub fn label(self) -> &'static str {
         match self {
             Self::Explore => "Explore",
             Self::Compare => "Compare",
+            Self::Curves => "Curves",
             Self::Metadata => "Metadata",
         }
     }
@@ -128,6 +132,8 @@ pub enum Command {
     },
     /// Changes what is compared, how, and what is shown of it.
     Compare(CompareChange),
+    /// Changes the Curves page.
+    Curves(CurvesChange),
     /// Says something in the status line.
     Tell(Severity, String),
     /// Shows or hides a statistic as a column of the tree.
@@ -243,6 +249,12 @@ impl Command {
             Self::SetColourRange(_) => "Colour range",
             Self::SavePicture { .. } | Self::CapturePicture { to_file: true, .. } => "Save picture…",
             Self::CapturePicture { .. } => "Copy picture",
+            Self::Curves(change) => match change {
+                CurvesChange::Reload => "Read again",
+                CurvesChange::ReadDrift => "Read how layers moved",
+                CurvesChange::Follow(_) => "Follow new points",
+                _ => "Change curves",
+            },
             Self::Compare(change) => match change {
                 CompareChange::Swap => "Swap sides",
                 CompareChange::OpenOn(_) => "Open another…",
@@ -288,7 +300,8 @@ impl Command {
             Self::ZoomReset => Some(Shortcut::command("0")),
             Self::ShowPage(Page::Explore) => Some(Shortcut::command("1")),
             Self::ShowPage(Page::Compare) => Some(Shortcut::command("2")),
-            Self::ShowPage(Page::Metadata) => Some(Shortcut::command("3")),
+            Self::ShowPage(Page::Curves) => Some(Shortcut::command("3")),
+            Self::ShowPage(Page::Metadata) => Some(Shortcut::command("4")),
             Self::TreeCurrent(TreeChange::ExpandAll) => {
                 Some(Shortcut { command: true, shift: true, key: "E" })
             }

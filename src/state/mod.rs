@@ -6,6 +6,7 @@ pub mod apply;
 pub mod chart;
 pub mod command;
 pub mod compare;
+pub mod curves;
 pub mod looks;
 pub mod metadata;
 pub mod notices;
@@ -20,6 +21,7 @@ pub mod treemap;
 pub use apply::{Effect, apply, statistics_key};
 pub use command::{Command, Page, Shortcut};
 pub use compare::{CompareChange, CompareState};
+pub use curves::{CurvesChange, CurvesState};
 pub use looks::LookStore;
 pub use notices::{Notice, Notices};
 pub use scan::{Scan, ScanStatus, Statistic, ValueFacet};
@@ -76,6 +78,8 @@ pub struct AppState {
     pub kept_scans: KeptScans,
     /// What is compared with what.
     pub compare: CompareState,
+    /// Training curves.
+    pub curves: CurvesState,
     /// Jobs as of this frame.
     pub jobs: Vec<JobStatus>,
     /// Whether native dialogs work.

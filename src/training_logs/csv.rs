@@ -35,9 +35,8 @@ impl LogFormat for Csv {
     fn read(&self, source: &ByteSource, progress: &Progress) -> Result<Log, ReadError> {
         let head = source.read_up_to("the first lines", 0, 64 << 10)?;
         let head = String::from_utf8_lossy(head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head)).into_owned();
-        let dialect = Dialect::of(&head).ok_or_else(|| {
-            ReadError::malformed("the table", 0, "its lines are not columns with numbers")
-        })?;
+        let dialect = Dialect::of(&head)
+            .ok_or_else(|| ReadError::malformed("the table", 0, "its lines are not columns with numbers"))?;
         let mut reading = Reading { dialect, ..Reading::default() };
         let mut reader = BufReader::with_capacity(256 << 10, SourceReader::new(source.clone()));
         let mut line = Vec::new();
@@ -58,7 +57,11 @@ impl LogFormat for Csv {
                 });
             }
             progress.advance(taken as u64)?;
-            let bytes = if std::mem::take(&mut first) { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line) } else { &line };
+            let bytes = if std::mem::take(&mut first) {
+                line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line)
+            } else {
+                &line
+            };
             if !reading.line(&String::from_utf8_lossy(bytes)) {
                 break;
             }
@@ -93,15 +96,20 @@ const SAMPLE: usize = 20;
 impl Dialect {
     /// The delimiter under which most of the first lines have numbers in as many columns as the first one.
     fn of(head: &str) -> Option<Self> {
-        let lines: Vec<&str> =
-            head.lines().map(str::trim_end).filter(|line| !is_comment(line) && !line.trim().is_empty()).take(SAMPLE).collect();
+        let lines: Vec<&str> = head
+            .lines()
+            .map(str::trim_end)
+            .filter(|line| !is_comment(line) && !line.trim().is_empty())
+            .take(SAMPLE)
+            .collect();
         let candidates = [',', '\t', ';', '|'].map(Delimiter::Character);
         let score = |delimiter: Delimiter| -> (usize, usize) {
             let dialect = Self { delimiter, decimal_comma: delimiter != Delimiter::Character(',') };
             let columns = lines.first().map_or(0, |line| dialect.cells(line).len());
             let alike = lines.iter().filter(|line| {
                 let cells = dialect.cells(line);
-                cells.len() == columns && cells.iter().any(|cell| matches!(dialect.number(cell), Cell::Number(_)))
+                cells.len() == columns
+                    && cells.iter().any(|cell| matches!(dialect.number(cell), Cell::Number(_)))
             });
             (if columns > 1 { alike.count() } else { 0 }, columns)
         };
@@ -112,7 +120,8 @@ impl Dialect {
                 let (alike, columns) = score(Delimiter::Blanks);
                 // A single column of numbers has no delimiter at all.
                 let single = Self { delimiter: best, decimal_comma: false };
-                let numbers = lines.iter().filter(|line| matches!(single.number(line.trim()), Cell::Number(_))).count();
+                let numbers =
+                    lines.iter().filter(|line| matches!(single.number(line.trim()), Cell::Number(_))).count();
                 if alike > 0 && columns > 1 { (Delimiter::Blanks, alike) } else { (best, numbers) }
             }
             alike => (best, alike),
@@ -213,7 +222,8 @@ impl Reading {
             for (position, name) in self.header.iter_mut().enumerate() {
                 if name.is_empty() {
                     // pandas leaves the name of its index empty.
-                    *name = if position == 0 { "index".to_owned() } else { format!("column {}", position + 1) };
+                    *name =
+                        if position == 0 { "index".to_owned() } else { format!("column {}", position + 1) };
                 }
                 let count = seen.entry(name.clone()).or_insert(0u32);
                 *count += 1;
@@ -267,7 +277,11 @@ impl Reading {
             problems.push(Problem::warning("ragged-rows", message));
         }
         if self.repeated_headers > 0 {
-            let message = format!("the header stands in it {} more time{}", self.repeated_headers, plural(self.repeated_headers));
+            let message = format!(
+                "the header stands in it {} more time{}",
+                self.repeated_headers,
+                plural(self.repeated_headers)
+            );
             problems.push(Problem::info("repeated-header", message));
         }
         if self.is_full {

@@ -71,7 +71,11 @@ fn document(value: &Value) -> Result<Log, ReadError> {
             return Ok(rows.finish());
         }
     }
-    Err(ReadError::malformed("the JSON", 0, "it holds no history: no lists of measurements, no rows with them"))
+    Err(ReadError::malformed(
+        "the JSON",
+        0,
+        "it holds no history: no lists of measurements, no rows with them",
+    ))
 }
 
 fn trainer_state(state: &Value, rows: &[Value]) -> Log {
@@ -84,7 +88,8 @@ fn trainer_state(state: &Value, rows: &[Value]) -> Log {
     let mut log = all.finish();
     log.is_certain = true;
     if let Value::Map(entries) = state {
-        log.scalars = entries.iter().filter_map(|(key, value)| Some((key.clone(), tree::number(value)?))).collect();
+        log.scalars =
+            entries.iter().filter_map(|(key, value)| Some((key.clone(), tree::number(value)?))).collect();
     }
     let text = |key: &str| state.get(key).and_then(Value::as_text).map(str::to_owned);
     let value = state.get("best_metric").and_then(tree::number).filter(|value| value.is_finite());
@@ -92,7 +97,8 @@ fn trainer_state(state: &Value, rows: &[Value]) -> Log {
     if value.is_some() || path.is_some() {
         // The state does not name the metric; it is the one that has this value at the checkpoint's step.
         let metric = value.and_then(|value| named_by_value(&log.series, value, path.as_deref()));
-        log.best = Some(BestRecord { by: "Trainer".to_owned(), metric, value, path, ..BestRecord::default() });
+        log.best =
+            Some(BestRecord { by: "Trainer".to_owned(), metric, value, path, ..BestRecord::default() });
     }
     log
 }
@@ -198,7 +204,8 @@ impl Rows {
             let message = format!("only the first {} rows were read", self.table.rows());
             self.problems.push(Problem::warning("too-many-points", message));
         }
-        let is_certain = self.table.names().any(is_metric) && self.table.names().any(|name| axis_of(name).is_some());
+        let is_certain =
+            self.table.names().any(is_metric) && self.table.names().any(|name| axis_of(name).is_some());
         Log { series: self.table.finish(Origin::Log), problems: self.problems, is_certain, ..Log::default() }
     }
 }

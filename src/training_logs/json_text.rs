@@ -139,7 +139,10 @@ impl Parser<'_> {
 
     fn number(&mut self) -> Result<Value, ReadError> {
         let rest = self.rest();
-        let len = rest.bytes().take_while(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')).count();
+        let len = rest
+            .bytes()
+            .take_while(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))
+            .count();
         let text = rest.get(..len).unwrap_or_default();
         let value = match text.parse::<i64>() {
             Ok(int) => Value::Int(int),
@@ -167,7 +170,8 @@ impl Parser<'_> {
         let quoted = self.rest().get(..=end).unwrap_or_default();
         let text = match quoted.get(1..end) {
             Some(plain) if !plain.contains('\\') => plain.to_owned(),
-            _ => serde_json::from_str(quoted).map_err(|_| self.wrong("a text has an escape that does not exist"))?,
+            _ => serde_json::from_str(quoted)
+                .map_err(|_| self.wrong("a text has an escape that does not exist"))?,
         };
         self.position += end + 1;
         Ok(text)

@@ -110,7 +110,8 @@ pub fn read(path: &Path, progress: &Progress) -> Result<Log, LogError> {
     let head = source.read_up_to("the start of the file", 0, HEAD_BYTES).map_err(inaccessible)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let Some(format) = LOG_FORMATS.iter().find(|format| format.detect(&head, &name)) else {
-        let looks_like = if head.is_empty() { "the file is empty" } else { "it is neither an event file nor text" };
+        let looks_like =
+            if head.is_empty() { "the file is empty" } else { "it is neither an event file nor text" };
         return Err(LogError::Unrecognised { looks_like, path: path.to_owned() });
     };
     let failed = |source| LogError::Failed { format: format.name(), source, path: path.to_owned() };
@@ -130,5 +131,6 @@ pub fn read(path: &Path, progress: &Progress) -> Result<Log, LogError> {
 
 /// Whether bytes are the start of a text: no control characters but white space. UTF-8 is not asked for.
 fn is_text(head: &[u8]) -> bool {
-    !head.is_empty() && !head.iter().any(|&byte| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b))
+    !head.is_empty()
+        && !head.iter().any(|&byte| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b))
 }

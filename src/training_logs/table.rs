@@ -83,9 +83,10 @@ impl Table {
     /// The columns as series of the axes that the table has.
     pub fn finish(self, origin: Origin) -> Vec<Series> {
         let mut axes: Vec<(AxisKind, Vec<f64>)> = Vec::new();
-        let (counting, measured): (Vec<Column>, Vec<Column>) = self.columns.into_iter().partition(|column| {
-            axis_of(&column.name).is_some() && !column.values.is_empty()
-        });
+        let (counting, measured): (Vec<Column>, Vec<Column>) = self
+            .columns
+            .into_iter()
+            .partition(|column| axis_of(&column.name).is_some() && !column.values.is_empty());
         let mut also_measured = Vec::new();
         for column in counting {
             let Some(kind) = axis_of(&column.name) else { continue };
@@ -116,9 +117,9 @@ impl Table {
                     own.filter(|axis| axis.values.iter().any(|value| value.is_finite())).collect();
                 // An axis with holes cannot be the one that all points are drawn by.
                 own.sort_by_key(|axis| !axis.values.iter().all(|value| value.is_finite()));
-                let series =
-                    Series::by_index(column.name, origin, column.values);
-                let complete = own.first().is_some_and(|axis| axis.values.iter().all(|value| value.is_finite()));
+                let series = Series::by_index(column.name, origin, column.values);
+                let complete =
+                    own.first().is_some_and(|axis| axis.values.iter().all(|value| value.is_finite()));
                 let has_count = own.first().is_some_and(|axis| axis.kind != AxisKind::Time);
                 if complete && has_count {
                     return Series { axes: own, ..series };
@@ -145,7 +146,10 @@ mod tests {
             }
         }
         let series = table.finish(Origin::Log);
-        assert_eq!(series.iter().map(|series| series.name.as_str()).collect::<Vec<_>>(), ["loss", "eval_loss"]);
+        assert_eq!(
+            series.iter().map(|series| series.name.as_str()).collect::<Vec<_>>(),
+            ["loss", "eval_loss"]
+        );
         assert_eq!(series[0].main_axis(), (AxisKind::Step, &[10.0, 20.0][..]));
         assert_eq!(series[1].main_axis(), (AxisKind::Step, &[20.0][..]));
     }

@@ -26,19 +26,99 @@ pub fn number(value: &Value) -> Option<f64> {
 
 /// Words of keys below which numbers are settings or state of the machinery, not measurements.
 const SETTINGS: &[&str] = &[
-    "optimizer", "optimizers", "optim", "scheduler", "schedulers", "sched", "config", "configuration", "cfg", "arg",
-    "args", "arguments", "hparams", "hyper", "hyperparameters", "kwargs", "options", "opt", "settings", "rng", "random",
-    "seed", "seeds", "betas", "param", "params", "groups", "shape", "shapes", "size", "sizes", "dim", "dims", "kernel",
-    "stride", "strides", "dilation", "padding", "pool", "milestones", "anchors", "id", "ids", "indices", "index", "idx",
-    "classes", "class", "labels", "label", "vocab", "token", "tokens", "normalize", "normalization", "gpu", "gpus",
-    "devices", "axes", "axis", "bins", "thresholds", "quantiles", "weights", "weight", "matrix", "confusion", "splits",
-    "loops", "scaler", "version", "ratios", "ratio",
+    "optimizer",
+    "optimizers",
+    "optim",
+    "scheduler",
+    "schedulers",
+    "sched",
+    "config",
+    "configuration",
+    "cfg",
+    "arg",
+    "args",
+    "arguments",
+    "hparams",
+    "hyper",
+    "hyperparameters",
+    "kwargs",
+    "options",
+    "opt",
+    "settings",
+    "rng",
+    "random",
+    "seed",
+    "seeds",
+    "betas",
+    "param",
+    "params",
+    "groups",
+    "shape",
+    "shapes",
+    "size",
+    "sizes",
+    "dim",
+    "dims",
+    "kernel",
+    "stride",
+    "strides",
+    "dilation",
+    "padding",
+    "pool",
+    "milestones",
+    "anchors",
+    "id",
+    "ids",
+    "indices",
+    "index",
+    "idx",
+    "classes",
+    "class",
+    "labels",
+    "label",
+    "vocab",
+    "token",
+    "tokens",
+    "normalize",
+    "normalization",
+    "gpu",
+    "gpus",
+    "devices",
+    "axes",
+    "axis",
+    "bins",
+    "thresholds",
+    "quantiles",
+    "weights",
+    "weight",
+    "matrix",
+    "confusion",
+    "splits",
+    "loops",
+    "scaler",
+    "version",
+    "ratios",
+    "ratio",
 ];
 
 /// Words of keys under which trainers keep what they measured.
 const HISTORY: &[&str] = &[
-    "history", "histories", "hist", "log", "logs", "logged", "metric", "record", "records", "curve", "curves",
-    "progress", "tracker", "stats", "monitor", "results",
+    "history",
+    "histories",
+    "hist",
+    "log",
+    "logs",
+    "logged",
+    "metric",
+    "record",
+    "records",
+    "curve",
+    "curves",
+    "progress",
+    "tracker",
+    "stats",
+    "monitor",
+    "results",
 ];
 
 /// Whether numbers under these keys are settings.
@@ -49,9 +129,9 @@ fn is_setting(path: &[&str]) -> bool {
 /// Whether the keys speak of measuring.
 fn is_measured(path: &[&str]) -> bool {
     !is_setting(path)
-        && path.iter().any(|key| {
-            is_metric(key) || words(key).iter().any(|word| HISTORY.contains(&word.as_str()))
-        })
+        && path
+            .iter()
+            .any(|key| is_metric(key) || words(key).iter().any(|word| HISTORY.contains(&word.as_str())))
 }
 
 /// Every series in a tree, in stored order. Sources are not filled in.
@@ -106,7 +186,9 @@ impl Finder<'_> {
     fn list<'v>(&mut self, items: &'v [Value], path: &mut Vec<&'v str>, axes: &[Axis]) {
         if items.len() > 1 {
             // A `None` among numbers is a gap.
-            let is_numeric = items.iter().all(|item| matches!(item, Value::Null | Value::Tensor(_)) || number(item).is_some());
+            let is_numeric = items
+                .iter()
+                .all(|item| matches!(item, Value::Null | Value::Tensor(_)) || number(item).is_some());
             if is_numeric {
                 let values: Vec<Option<f64>> = items.iter().map(|item| self.one(item)).collect();
                 if values.iter().flatten().count() > 1 {
@@ -189,7 +271,8 @@ impl Finder<'_> {
         }
         let prefix = path.join(".");
         for series in table.finish(self.origin) {
-            let name = if prefix.is_empty() { series.name.clone() } else { format!("{prefix}.{}", series.name) };
+            let name =
+                if prefix.is_empty() { series.name.clone() } else { format!("{prefix}.{}", series.name) };
             self.points += series.len();
             self.found.push(Series { name, ..series });
         }
@@ -202,7 +285,8 @@ impl Finder<'_> {
         let is_curve = is_measured(path) && !counts_itself;
         let mut series = Series::by_index(path.join("."), self.origin, values);
         series.is_curve = is_curve;
-        let fitting: Vec<Axis> = axes.iter().filter(|axis| axis.values.len() == series.len()).cloned().collect();
+        let fitting: Vec<Axis> =
+            axes.iter().filter(|axis| axis.values.len() == series.len()).cloned().collect();
         if is_curve && !fitting.is_empty() {
             series.axes = fitting;
             series.axes.sort_by_key(|axis| axis.kind);
@@ -230,7 +314,8 @@ fn points(items: &[Value]) -> Option<(Vec<f64>, Vec<f64>)> {
         },
         _ => None,
     };
-    let (xs, values): (Vec<f64>, Vec<f64>) = items.iter().map(pair).collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    let (xs, values): (Vec<f64>, Vec<f64>) =
+        items.iter().map(pair).collect::<Option<Vec<_>>>()?.into_iter().unzip();
     xs.windows(2).all(|pair| pair[0] < pair[1]).then_some((xs, values))
 }
 
@@ -245,7 +330,12 @@ pub fn numbers_in(value: &Value, resolve: Resolve<'_>) -> Vec<(String, f64)> {
 /// Numbers of one checkpoint that are kept.
 const NUMBERS: usize = 10_000;
 
-fn numbers<'v>(value: &'v Value, path: &mut Vec<&'v str>, resolve: Resolve<'_>, found: &mut Vec<(String, f64)>) {
+fn numbers<'v>(
+    value: &'v Value,
+    path: &mut Vec<&'v str>,
+    resolve: Resolve<'_>,
+    found: &mut Vec<(String, f64)>,
+) {
     if found.len() >= NUMBERS {
         return;
     }
@@ -331,7 +421,10 @@ mod tests {
 
     fn found(text: &str) -> Vec<(String, bool, AxisKind)> {
         let series = series_in(&value(text), Origin::Checkpoint, &|_| None);
-        series.into_iter().map(|series| (series.name.clone(), series.is_curve, series.main_axis().0)).collect()
+        series
+            .into_iter()
+            .map(|series| (series.name.clone(), series.is_curve, series.main_axis().0))
+            .collect()
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub mod chart;
 pub mod checkpoint_list;
 pub mod compare;
+pub mod curves;
 pub mod dialogs;
 pub mod explore;
 pub mod inspector;
@@ -56,6 +57,7 @@ pub struct Views {
     tree_table: tree_table::TreeTable,
     inspector: inspector::Inspector,
     compare: compare::CompareView,
+    curves: curves::CurvesView,
     metadata: metadata::MetadataView,
 }
 
@@ -90,6 +92,10 @@ impl Views {
         }
         let page = Frame::new().fill(theme.window);
         match (ctx.state.session.current(), ctx.state.page) {
+            // Logs are shown without any checkpoint being open.
+            (_, Page::Curves) if ctx.state.session.current().is_some() || !ctx.state.curves.is_empty() => {
+                egui::CentralPanel::default().frame(page).show(ui, |ui| self.curves.ui(ui, ctx));
+            }
             (None, _) => {
                 egui::CentralPanel::default().frame(page).show(ui, |ui| welcome::welcome_ui(ui, ctx));
             }
@@ -104,7 +110,9 @@ impl Views {
                     return;
                 };
                 match page_kind {
-                    Page::Explore | Page::Compare => explore::explore_ui(self, ui, ctx, entry, checkpoint),
+                    Page::Explore | Page::Compare | Page::Curves => {
+                        explore::explore_ui(self, ui, ctx, entry, checkpoint)
+                    }
                     Page::Metadata => {
                         egui::CentralPanel::default()
                             .frame(page)

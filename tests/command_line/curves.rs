@@ -16,7 +16,10 @@ fn curves_prints_every_series_with_its_points() {
     assert_eq!((&found["schema"], &found["summary"]["checkpoints"]), (&Value::from(1), &Value::from(4)));
     let series = found["series"].as_array().expect("series");
     let loss = series.iter().find(|series| series["name"] == "val_loss").expect("val_loss");
-    assert_eq!((&loss["x"], &loss["curve"], &loss["run"]), (&"epoch".into(), &true.into(), &"keras_run".into()));
+    assert_eq!(
+        (&loss["x"], &loss["curve"], &loss["run"]),
+        (&"epoch".into(), &true.into(), &"keras_run".into())
+    );
     assert_eq!(loss["points"][1], serde_json::json!([1, 1.365_858_554_840_088]));
     assert_eq!(found["checkpoints"][0]["members"].as_array().map(Vec::len), Some(4));
     let table = stdout(&run(&["curves"], &logs("keras_run")));
@@ -26,7 +29,12 @@ fn curves_prints_every_series_with_its_points() {
 #[test]
 fn gaps_are_texts_in_json_and_numbers_in_csv() {
     let found = json(&run(&["curves", "--json"], &logs("tensorboard_v2/train")));
-    let loss = found["series"].as_array().expect("series").iter().find(|series| series["name"] == "loss").expect("loss");
+    let loss = found["series"]
+        .as_array()
+        .expect("series")
+        .iter()
+        .find(|series| series["name"] == "loss")
+        .expect("loss");
     assert_eq!((&loss["points"][2], &loss["gaps"]), (&serde_json::json!([20, "NaN"]), &Value::from(1)));
     let lines = stdout(&run(&["curves", "--csv"], &logs("tensorboard_v2/train")));
     assert_eq!(lines.lines().next(), Some("run,source,series,step,epoch,index,time,value"));
@@ -50,9 +58,15 @@ fn best_ranks_and_compares_with_the_frameworks_own_record() {
     let found = json(&run(&["best", "--json", "--metric", "eval_loss"], &logs("trainer_run")));
     assert_eq!((&found["best"]["name"], &found["direction"]), (&"checkpoint-12".into(), &"min".into()));
     assert_eq!(found["ranking"].as_array().map(Vec::len), Some(3));
-    assert_eq!((&found["recorded"][0]["by"], &found["recorded"][0]["agrees"]), (&"Trainer".into(), &true.into()));
+    assert_eq!(
+        (&found["recorded"][0]["by"], &found["recorded"][0]["agrees"]),
+        (&"Trainer".into(), &true.into())
+    );
     let turned = json(&run(&["best", "--json", "--metric", "eval_loss", "--max"], &logs("trainer_run")));
-    assert_eq!((&turned["best"]["name"], &turned["direction_by"]), (&"checkpoint-4".into(), &"option".into()));
+    assert_eq!(
+        (&turned["best"]["name"], &turned["direction_by"]),
+        (&"checkpoint-4".into(), &"option".into())
+    );
     assert_eq!(turned["recorded"][0]["agrees"], false);
 }
 
@@ -71,18 +85,25 @@ fn best_says_ties_and_knows_the_metrics_that_there_are() {
 #[test]
 fn drift_tells_the_layers_and_what_happened_to_them() {
     let found = json(&run(&["curves", "--drift", "--json"], &logs("torch_series")));
-    let layers: Vec<&Value> = found["drift"]["layers"].as_array().expect("layers").iter().map(|layer| &layer["layer"]).collect();
+    let layers: Vec<&Value> =
+        found["drift"]["layers"].as_array().expect("layers").iter().map(|layer| &layer["layer"]).collect();
     assert_eq!(layers, ["0", "2", "3"]);
     assert_eq!(found["drift"]["layers"][0]["update"][0], Value::Null);
     let event = serde_json::json!({ "layer": "3", "checkpoint": "net_05.pt", "kind": "died" });
-    assert!(found["drift"]["events"].as_array().expect("events").contains(&event), "{}", found["drift"]["events"]);
+    assert!(
+        found["drift"]["events"].as_array().expect("events").contains(&event),
+        "{}",
+        found["drift"]["events"]
+    );
     let alone = run(&["curves", "--drift"], &logs("keras_run/history.json"));
     assert_eq!(alone.status.code(), Some(2));
 }
 
 #[test]
 fn what_is_no_log_is_one_line_with_the_path_last() {
-    for (name, bytes) in [("notes.txt", &b"dear diary"[..]), ("deep.json", &[b'['; 100_000]), ("empty.csv", b"")] {
+    for (name, bytes) in
+        [("notes.txt", &b"dear diary"[..]), ("deep.json", &[b'['; 100_000]), ("empty.csv", b"")]
+    {
         let (_folder, path) = saved(name, bytes);
         let output = run(&["curves"], &path);
         let message = stderr(&output);

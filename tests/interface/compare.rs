@@ -241,7 +241,8 @@ fn metadata_that_differs_is_listed_with_both_values() {
     let entries = window.state.borrow().compare.found.as_ref().unwrap().whole().unwrap().metadata.len();
     assert!(entries > 0);
     window.click(&format!("Metadata · {entries}"));
-    let first = window.state.borrow().compare.found.as_ref().unwrap().whole().unwrap().metadata[0].path.clone();
+    let first =
+        window.state.borrow().compare.found.as_ref().unwrap().whole().unwrap().metadata[0].path.clone();
     assert!(window.sees(&first));
 }
 
@@ -252,7 +253,9 @@ fn a_model_behind_a_prefix_is_told_with_the_rule_that_loads_it() {
         window.click("Compare them");
         run_jobs(&mut window);
         window.click("Will it load? No");
-        for text in ["No: load_state_dict(strict=True) would refuse it", "Renaming would make it load", "Missing: "] {
+        for text in
+            ["No: load_state_dict(strict=True) would refuse it", "Renaming would make it load", "Missing: "]
+        {
             assert!(window.sees(text), "{text}");
         }
         window.click("Use in the comparison");

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ckptscope::jobs::curves::{GatherOptions, Gathered, drift, gather};
 use ckptscope::model::{Origin, Progress, Series};
+use ckptscope::raw::ByteSource;
 use ckptscope::training_logs;
 use serde_json::Value as Json;
 
@@ -14,7 +15,8 @@ fn logs() -> PathBuf {
 }
 
 fn gathered(path: &Path) -> Gathered {
-    gather(&[path.to_owned()], &GatherOptions::default(), &Progress::new()).unwrap_or_else(|error| panic!("{error}"))
+    gather(&[path.to_owned()], &GatherOptions::default(), &Progress::new())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Every run with its expectations.
@@ -46,8 +48,9 @@ fn number(value: &Json) -> f64 {
     }
 }
 
+/// Equal to the last digit but one: the reader of the expectations rounds some of them.
 fn same(a: f64, b: f64) -> bool {
-    a == b || (a.is_nan() && b.is_nan())
+    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-15 * a.abs()
 }
 
 fn find<'a>(gathered: &'a Gathered, run: &str, name: &str) -> Option<&'a Series> {
@@ -67,11 +70,23 @@ fn every_series_has_the_values_order_and_steps_of_its_framework() {
                 continue;
             };
             let (kind, xs) = own.main_axis();
-            complaints.unless_equal(&format!("{name}: x of {key}"), &kind.name(), &series["x"].as_str().unwrap());
-            let points: Vec<(f64, f64)> =
-                series["points"].as_array().unwrap().iter().map(|point| (number(&point[0]), number(&point[1]))).collect();
+            complaints.unless_equal(
+                &format!("{name}: x of {key}"),
+                &kind.name(),
+                &series["x"].as_str().unwrap(),
+            );
+            let points: Vec<(f64, f64)> = series["points"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|point| (number(&point[0]), number(&point[1])))
+                .collect();
             let is_same = xs.len() == points.len()
-                && xs.iter().zip(&own.values).zip(&points).all(|((x, value), point)| *x == point.0 && same(*value, point.1));
+                && xs
+                    .iter()
+                    .zip(&own.values)
+                    .zip(&points)
+                    .all(|((x, value), point)| *x == point.0 && same(*value, point.1));
             if !is_same {
                 complaints.add(format!("{name}: {key} is {:?} at {xs:?}, should be {points:?}", own.values));
             }
@@ -80,7 +95,10 @@ fn every_series_has_the_values_order_and_steps_of_its_framework() {
             }
         }
         for histogram in expected["histograms"].as_array().into_iter().flatten() {
-            let own = found.histograms.iter().find(|own| own.run == histogram[0] && own.name == histogram[1].as_str().unwrap());
+            let own = found
+                .histograms
+                .iter()
+                .find(|own| own.run == histogram[0] && own.name == histogram[1].as_str().unwrap());
             let steps: Option<Vec<f64>> = own.map(|own| own.frames.iter().map(|(step, _)| *step).collect());
             let expected: Vec<f64> = histogram[2].as_array().unwrap().iter().map(number).collect();
             complaints.unless_equal(&format!("{name}: steps of {}", histogram[1]), &steps, &Some(expected));
@@ -110,10 +128,11 @@ fn checkpoints_are_ranked_as_the_training_measured_them() {
         assert_eq!(ranking.metric, best["metric"].as_str().unwrap(), "{name}");
         let ranked: Vec<&str> =
             ranking.scores.iter().map(|score| checkpoints.members[score.member].name.as_str()).collect();
-        let wanted: Vec<&str> = best["ranking"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let wanted: Vec<&str> =
+            best["ranking"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
         assert_eq!(ranked, wanted, "{name}");
         for (score, value) in ranking.scores.iter().zip(best["values"].as_array().unwrap()) {
-            assert_eq!(score.value, number(value), "{name}");
+            assert!(same(score.value, number(value)), "{name}: {} should be {value}", score.value);
         }
         assert!(ranking.missing.is_empty(), "{name}");
     }
@@ -124,7 +143,8 @@ fn what_the_framework_noted_as_best_is_what_is_found() {
     for name in ["lightning_run", "trainer_run"] {
         let (found, expected) = case(name);
         let checkpoints = found.main_checkpoints().unwrap();
-        let ranking = found.rank(checkpoints, Some(expected["best"]["metric"].as_str().unwrap()), None).unwrap();
+        let ranking =
+            found.rank(checkpoints, Some(expected["best"]["metric"].as_str().unwrap()), None).unwrap();
         let first = ranking.best().next().unwrap();
         let record = found.records.last().unwrap();
         let noted = ckptscope::jobs::curves::recorded_member(record, checkpoints);
@@ -140,8 +160,10 @@ fn ties_are_all_best_and_the_earliest_stands_first() {
     let (found, expected) = case("torch_series");
     let checkpoints = found.main_checkpoints().unwrap();
     let ranking = found.rank(checkpoints, Some("val_acc"), None).unwrap();
-    let best: Vec<&str> = ranking.best().map(|score| checkpoints.members[score.member].name.as_str()).collect();
-    let tied: Vec<&str> = expected["best"]["tied"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let best: Vec<&str> =
+        ranking.best().map(|score| checkpoints.members[score.member].name.as_str()).collect();
+    let tied: Vec<&str> =
+        expected["best"]["tied"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     assert_eq!(best, tied);
 }
 
@@ -160,7 +182,8 @@ fn layers_move_as_torch_computes_it() {
     assert!(moved.problems.is_empty(), "{:?}", moved.problems);
     assert_eq!(moved.checkpoints.len(), 6);
     for (name, layer) in expected["drift"].as_object().unwrap() {
-        let own = moved.layers.iter().find(|own| own.layer == *name).unwrap_or_else(|| panic!("no layer {name}"));
+        let own =
+            moved.layers.iter().find(|own| own.layer == *name).unwrap_or_else(|| panic!("no layer {name}"));
         for (key, values) in [("norm", &own.norm), ("from_first", &own.from_first), ("update", &own.update)] {
             for (at, (seen, wanted)) in values.iter().zip(layer[key].as_array().unwrap()).enumerate() {
                 let wanted = if wanted.is_null() { f64::NAN } else { number(wanted) };
@@ -170,8 +193,11 @@ fn layers_move_as_torch_computes_it() {
         }
     }
     use ckptscope::analysis::drift::DriftKind::{Died, Froze};
-    let happened: Vec<(&str, usize, _)> =
-        moved.events.iter().map(|event| (moved.layers[event.layer].layer.as_str(), event.at, event.kind)).collect();
+    let happened: Vec<(&str, usize, _)> = moved
+        .events
+        .iter()
+        .map(|event| (moved.layers[event.layer].layer.as_str(), event.at, event.kind))
+        .collect();
     assert_eq!(happened, [("0", 3, Froze), ("3", 4, Died)]);
 }
 
@@ -232,17 +258,21 @@ fn a_flipped_bit_never_changes_a_point_in_silence() {
 
 #[test]
 fn damaged_texts_end_in_a_log_or_a_message() {
-    let folder = tempfile::tempdir().unwrap();
-    for name in ["keras_run/training.csv", "keras_run/history.json", "trainer_run/checkpoint-4/trainer_state.json"] {
+    for name in
+        ["keras_run/training.csv", "keras_run/history.json", "trainer_run/checkpoint-4/trainer_state.json"]
+    {
         let whole = std::fs::read(logs().join(name)).unwrap();
-        let path = folder.path().join(Path::new(name).file_name().unwrap());
+        let read = |bytes: Vec<u8>| {
+            let source = ByteSource::from_vec(bytes);
+            for format in training_logs::LOG_FORMATS {
+                let _ = format.read(&source, &Progress::new());
+            }
+        };
         for position in 0..whole.len() {
-            std::fs::write(&path, &whole[..position]).unwrap();
-            let _ = training_logs::read(&path, &Progress::new());
+            read(whole[..position].to_vec());
             let mut bytes = whole.clone();
             bytes[position] ^= 1 << (position % 8);
-            std::fs::write(&path, &bytes).unwrap();
-            let _ = training_logs::read(&path, &Progress::new());
+            read(bytes);
         }
     }
 }
@@ -287,6 +317,7 @@ fn metrics_in_file_names_are_ranked_by_the_pattern_that_is_given() {
     let found = gather(&[folder.path().to_owned()], &options, &Progress::new()).unwrap();
     let checkpoints = found.main_checkpoints().unwrap();
     let ranking = found.rank(checkpoints, Some("val_error"), None).unwrap();
-    let names: Vec<&str> = ranking.scores.iter().map(|score| checkpoints.members[score.member].name.as_str()).collect();
+    let names: Vec<&str> =
+        ranking.scores.iter().map(|score| checkpoints.members[score.member].name.as_str()).collect();
     assert_eq!(names, ["w.02-0.25.pt", "w.03-0.30.pt", "w.01-0.50.pt"]);
 }

@@ -76,7 +76,12 @@ pub fn metrics(members: &[Member], logs: &[&Series]) -> Vec<String> {
     // Within a kind losses before the others, as trainers choose by default.
     let key = |name: &String| {
         let is_best = name.to_ascii_lowercase().contains("best");
-        (is_best, !is_evaluation(name), default_direction(name) != Some(Direction::Min), name.matches(['.', '/']).count())
+        (
+            is_best,
+            !is_evaluation(name),
+            default_direction(name) != Some(Direction::Min),
+            name.matches(['.', '/']).count(),
+        )
     };
     names.sort_by_key(key);
     names
@@ -117,19 +122,32 @@ pub fn resolve(wanted: &str, members: &[Member], logs: &[&Series]) -> Option<Str
 }
 
 /// Ranks checkpoints by the metric of that exact name.
-pub fn rank(members: &[Member], order: &Order, logs: &[&Series], metric: &str, direction: Direction) -> Ranking {
+pub fn rank(
+    members: &[Member],
+    order: &Order,
+    logs: &[&Series],
+    metric: &str,
+    direction: Direction,
+) -> Ranking {
     let mut notes = Vec::new();
     let named_series: Vec<&Series> = logs.iter().copied().filter(|series| series.name == metric).collect();
-    let joined: Vec<Join<'_>> = named_series.iter().map(|series| Join::find(series, members, &mut notes)).collect();
+    let joined: Vec<Join<'_>> =
+        named_series.iter().map(|series| Join::find(series, members, &mut notes)).collect();
     let label = unnamed_value(members, &named_series, &joined, metric, &mut notes);
     let mut scores = Vec::new();
     let mut missing = Vec::new();
     for &position in &order.positions {
         let Some(member) = members.get(position) else { continue };
-        let inside = member.numbers.iter().find(|(key, _)| key == metric).map(|(_, value)| (*value, ValueFrom::Checkpoint));
-        let logged = || joined.iter().find_map(|join| join.value(member)).map(|value| (value, ValueFrom::Log));
+        let inside = member
+            .numbers
+            .iter()
+            .find(|(key, _)| key == metric)
+            .map(|(_, value)| (*value, ValueFrom::Checkpoint));
+        let logged =
+            || joined.iter().find_map(|join| join.value(member)).map(|value| (value, ValueFrom::Log));
         let in_name = || {
-            let of_metric = |number: &&NameNumber| number.label == metric || Some(&number.label) == label.as_ref();
+            let of_metric =
+                |number: &&NameNumber| number.label == metric || Some(&number.label) == label.as_ref();
             member.in_name.iter().find(of_metric).map(|number| (number.value, ValueFrom::Name))
         };
         // A log has the value in full, a name only rounded.
@@ -160,7 +178,9 @@ pub fn rank(members: &[Member], order: &Order, logs: &[&Series], metric: &str, d
     if !is_evaluation(metric)
         && let Some(other) = resolve(&format!("val_{metric}"), members, logs).filter(|other| other != metric)
     {
-        notes.push(format!("{other} was measured on data that was not trained on and says more about the best checkpoint"));
+        notes.push(format!(
+            "{other} was measured on data that was not trained on and says more about the best checkpoint"
+        ));
     }
     let best = scores.first().map(|score| score.value);
     let better_in_log = joined.iter().find_map(|join| {
@@ -211,7 +231,8 @@ impl<'a> Join<'a> {
         [0.0, -1.0].into_iter().map(|shift| Self { series, kind: Some(kind), shift }).find(|join| {
             let mut checked = 0;
             let agree = members.iter().all(|member| {
-                let values: Vec<&NameNumber> = member.in_name.iter().filter(|number| number.decimals > 0).collect();
+                let values: Vec<&NameNumber> =
+                    member.in_name.iter().filter(|number| number.decimals > 0).collect();
                 let Some(value) = join.value(member) else { return false };
                 checked += values.len();
                 values.iter().any(|number| rounds_to(value, number))
@@ -224,9 +245,9 @@ impl<'a> Join<'a> {
         let kind = self.kind?;
         let count = match kind {
             AxisKind::Step => member.step()?,
-            AxisKind::Epoch | AxisKind::Index => member
-                .epoch()
-                .or_else(|| member.in_name.iter().find(|number| number.label == NUMBER).map(|number| number.value))?,
+            AxisKind::Epoch | AxisKind::Index => member.epoch().or_else(|| {
+                member.in_name.iter().find(|number| number.label == NUMBER).map(|number| number.value)
+            })?,
             AxisKind::Time => return None,
         } + self.shift;
         let xs = self.series.axis(kind)?;
@@ -275,10 +296,17 @@ fn unnamed_value(
 
 /// Whether files look as Keras's `save_best_only` leaves them: numbers are left out, and each one is better than the last.
 pub fn looks_like_best_only(ranking: &Ranking, members: &[Member], order: &Order) -> bool {
-    let count = |position: usize| members.get(position).and_then(|member| member.epoch().or_else(|| member.in_name.first().map(|number| number.value)));
+    let count = |position: usize| {
+        members
+            .get(position)
+            .and_then(|member| member.epoch().or_else(|| member.in_name.first().map(|number| number.value)))
+    };
     let counts: Vec<f64> = order.positions.iter().filter_map(|&position| count(position)).collect();
-    let values: Vec<f64> =
-        order.positions.iter().filter_map(|&position| ranking.score_of(position).map(|score| score.value)).collect();
+    let values: Vec<f64> = order
+        .positions
+        .iter()
+        .filter_map(|&position| ranking.score_of(position).map(|score| score.value))
+        .collect();
     counts.len() == members.len()
         && values.len() == members.len()
         && members.len() > 2
@@ -303,7 +331,8 @@ mod tests {
     }
 
     fn named(number: f64, value: f64) -> Member {
-        let part = |label: &str, value: f64, decimals: usize| NameNumber { label: label.into(), value, decimals };
+        let part =
+            |label: &str, value: f64, decimals: usize| NameNumber { label: label.into(), value, decimals };
         let in_name = vec![part(NUMBER, number, 0), part(VALUE, value, 2)];
         Member { name: format!("weights.{number}-{value}"), in_name, ..Member::default() }
     }
@@ -318,7 +347,8 @@ mod tests {
             member(&[("epoch", 4.0), ("val_acc", f64::NAN)]),
         ];
         let ranking = rank(&members, &order(&members), &[], "val_acc", Direction::Max);
-        let ranks: Vec<(usize, usize)> = ranking.scores.iter().map(|score| (score.member, score.rank)).collect();
+        let ranks: Vec<(usize, usize)> =
+            ranking.scores.iter().map(|score| (score.member, score.rank)).collect();
         assert_eq!(ranks, [(1, 1), (3, 1), (0, 3), (4, 0)]);
         assert_eq!((ranking.missing.as_slice(), ranking.best().count()), (&[2][..], 2));
     }
@@ -329,7 +359,11 @@ mod tests {
         let loss = log("val_loss", AxisKind::Epoch, &[0.0, 1.0, 2.0], &[2.343, 2.312, 2.331]);
         let ranking = rank(&members, &order(&members), &[&loss], "val_loss", Direction::Min);
         assert_eq!((ranking.scores[0].member, ranking.scores[0].value), (1, 2.312));
-        assert!(ranking.notes.iter().any(|note| note.contains("the number in the names is val_loss")), "{:?}", ranking.notes);
+        assert!(
+            ranking.notes.iter().any(|note| note.contains("the number in the names is val_loss")),
+            "{:?}",
+            ranking.notes
+        );
     }
 
     #[test]

@@ -56,12 +56,14 @@ impl Member {
 /// A checkpoint that stands at the same count with the same value as the one before is a copy of it (`best.pt`) and adds
 /// no point. Numbers that only count and numbers that never change are no curves, but for metrics.
 pub fn series_across(members: &[Member], order: &Order) -> Vec<Series> {
-    let ordered: Vec<&Member> = order.positions.iter().filter_map(|&position| members.get(position)).collect();
+    let ordered: Vec<&Member> =
+        order.positions.iter().filter_map(|&position| members.get(position)).collect();
     let mut names: Vec<(&str, Origin)> = Vec::new();
     let mut columns: HashMap<(&str, Origin), Vec<(usize, f64)>> = HashMap::new();
     for (row, member) in ordered.iter().enumerate() {
         let inside = member.numbers.iter().map(|(key, value)| (key.as_str(), Origin::Checkpoints, *value));
-        let named = member.in_name.iter().map(|number| (number.label.as_str(), Origin::FileNames, number.value));
+        let named =
+            member.in_name.iter().map(|number| (number.label.as_str(), Origin::FileNames, number.value));
         for (name, origin, value) in inside.chain(named) {
             let column = columns.entry((name, origin)).or_insert_with(|| {
                 names.push((name, origin));
@@ -83,7 +85,11 @@ pub fn series_across(members: &[Member], order: &Order) -> Vec<Series> {
         }
         let mut axes: Vec<Axis> = Vec::new();
         for kind in [AxisKind::Step, AxisKind::Epoch] {
-            let count = |row: usize| ordered.get(row).and_then(|member| if kind == AxisKind::Step { member.step() } else { member.epoch() });
+            let count = |row: usize| {
+                ordered
+                    .get(row)
+                    .and_then(|member| if kind == AxisKind::Step { member.step() } else { member.epoch() })
+            };
             let values: Option<Vec<f64>> = cells.iter().map(|(row, _)| count(*row)).collect();
             if let Some(values) = values {
                 axes.push(Axis { kind, values });
@@ -102,7 +108,9 @@ pub fn series_across(members: &[Member], order: &Order) -> Vec<Series> {
         let copies: Vec<bool> = (0..series.len())
             .map(|point| {
                 let xs = series.main_axis().1;
-                point > 0 && xs[point] == xs[point - 1] && same(series.values[point], series.values[point - 1])
+                point > 0
+                    && xs[point] == xs[point - 1]
+                    && same(series.values[point], series.values[point - 1])
             })
             .collect();
         series.retain(|point| !copies[point]);
@@ -121,7 +129,8 @@ fn is_curve(name: &str, values: &[f64]) -> bool {
         return values.len() > 1;
     }
     let changes = values.windows(2).any(|pair| !same(pair[0], pair[1]));
-    let is_counter = values.iter().all(|value| value.fract() == 0.0) && values.windows(2).all(|pair| pair[0] <= pair[1]);
+    let is_counter =
+        values.iter().all(|value| value.fract() == 0.0) && values.windows(2).all(|pair| pair[0] <= pair[1]);
     changes && !is_counter
 }
 
@@ -144,7 +153,10 @@ mod tests {
         let order = order(&members);
         let series = series_across(&members, &order);
         let loss = &series[0];
-        assert_eq!((loss.name.as_str(), loss.values.as_slice(), loss.is_curve), ("val_loss", &[0.7, 0.5][..], true));
+        assert_eq!(
+            (loss.name.as_str(), loss.values.as_slice(), loss.is_curve),
+            ("val_loss", &[0.7, 0.5][..], true)
+        );
         assert_eq!(loss.main_axis(), (AxisKind::Epoch, &[0.0, 1.0][..]));
         assert!(series[1..].iter().all(|series| !series.is_curve), "{series:?}");
     }

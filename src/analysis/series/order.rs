@@ -89,10 +89,8 @@ pub fn order(members: &[Member]) -> Order {
         let first = finite.next();
         finite.any(|count| Some(count) != first)
     };
-    let mut usable: Vec<&(OrderedBy, Vec<f64>)> = columns
-        .iter()
-        .filter(|(by, counts)| tells(counts) && *by != OrderedBy::Time)
-        .collect();
+    let mut usable: Vec<&(OrderedBy, Vec<f64>)> =
+        columns.iter().filter(|(by, counts)| tells(counts) && *by != OrderedBy::Time).collect();
     // A step that begins anew in each epoch orders nothing.
     let epochs = columns.iter().find(|(by, _)| *by == OrderedBy::EpochInFile).map(|(_, counts)| counts);
     if let Some(epochs) = epochs {
@@ -150,8 +148,10 @@ mod tests {
 
     #[test]
     fn a_step_in_the_files_goes_before_everything() {
-        let members =
-            [member("a_9.pt", &[("global_step", 10.0), ("epoch", 0.0)]), member("a_1.pt", &[("global_step", 20.0), ("epoch", 0.0)])];
+        let members = [
+            member("a_9.pt", &[("global_step", 10.0), ("epoch", 0.0)]),
+            member("a_1.pt", &[("global_step", 20.0), ("epoch", 0.0)]),
+        ];
         let found = order(&members);
         assert_eq!((names(&members, &found), found.by), (vec!["a_9.pt", "a_1.pt"], OrderedBy::StepInFile));
     }
@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn what_tells_less_than_the_others_stands_last() {
-        let members = [member("final.pt", &[]), member("b.pt", &[("epoch", 2.0)]), member("a.pt", &[("epoch", 1.0)])];
+        let members =
+            [member("final.pt", &[]), member("b.pt", &[("epoch", 2.0)]), member("a.pt", &[("epoch", 1.0)])];
         let found = order(&members);
         assert_eq!((names(&members, &found), found.unplaced), (vec!["a.pt", "b.pt", "final.pt"], 1));
     }

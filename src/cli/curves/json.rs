@@ -48,7 +48,10 @@ impl Serialize for Report<'_> {
             })
             .collect();
         map.serialize_entry("histograms", &histograms)?;
-        map.serialize_entry("checkpoints", &gathered.checkpoints.iter().map(checkpoints).collect::<Vec<_>>())?;
+        map.serialize_entry(
+            "checkpoints",
+            &gathered.checkpoints.iter().map(checkpoints).collect::<Vec<_>>(),
+        )?;
         map.serialize_entry("recorded", &gathered.records.iter().map(record).collect::<Vec<_>>())?;
         if let Some(drift) = drift {
             map.serialize_entry("drift", &DriftJson(drift))?;
@@ -86,9 +89,11 @@ impl Serialize for OneSeries<'_> {
         map.serialize_entry("points", &Points(series))?;
         map.serialize_entry("gaps", &series.gaps())?;
         // The other counts of the same points.
-        for (kind, key) in [(AxisKind::Step, "steps"), (AxisKind::Epoch, "epochs"), (AxisKind::Time, "times")] {
+        for (kind, key) in [(AxisKind::Step, "steps"), (AxisKind::Epoch, "epochs"), (AxisKind::Time, "times")]
+        {
             if let Some(values) = series.axis(kind).filter(|_| series.main_axis().0 != kind) {
-                let values: Vec<_> = values.iter().map(|&value| value.is_finite().then_some(Count(value))).collect();
+                let values: Vec<_> =
+                    values.iter().map(|&value| value.is_finite().then_some(Count(value))).collect();
                 map.serialize_entry(key, &values)?;
             }
         }

@@ -1,6 +1,5 @@
 //! `curves PATH...`: every series found in files and folders; text, JSON or CSV.
 
-mod csv;
 mod json;
 mod text;
 
@@ -11,7 +10,7 @@ use super::{Exit, Failure};
 use crate::analysis::drift::Drift;
 use crate::analysis::name_pattern::NamePattern;
 use crate::jobs::curves::{GatherError, GatherOptions, Gathered, drift, gather};
-use crate::model::{Progress, Series};
+use crate::model::{Progress, Series, series_csv};
 
 pub(super) use json::record as record_json;
 pub(super) use text::about;
@@ -43,13 +42,27 @@ pub struct Options {
 pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failure> {
     let gathered = gathered(&options.paths, options.name_pattern.clone())?;
     let moved = if options.drift { Some(moved(&gathered)?) } else { None };
-    let shown: Vec<&Series> = gathered.series.iter().filter(|series| options.all || series.is_curve).collect();
+    let shown: Vec<&Series> =
+        gathered.series.iter().filter(|series| options.all || series.is_curve).collect();
     if options.json {
-        let report = json::Report { paths: &options.paths, gathered: &gathered, series: &shown, drift: moved.as_ref() };
+        let report = json::Report {
+            paths: &options.paths,
+            gathered: &gathered,
+            series: &shown,
+            drift: moved.as_ref(),
+        };
         serde_json::to_writer(&mut *out, &report).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else if options.csv {
-        csv::write(&shown, out)?;
+        let mut text = String::new();
+        // One series at a time bounds the memory; writing to it does not fail.
+        let _ = series_csv::write(&[], &mut text);
+        for series in &shown {
+            let _ = series_csv::points(series, &mut text);
+            out.write_all(text.as_bytes())?;
+            text.clear();
+        }
+        out.write_all(text.as_bytes())?;
     } else {
         text::write(&gathered, &shown, moved.as_ref(), out)?;
     }
@@ -66,7 +79,7 @@ pub(super) fn gathered(paths: &[PathBuf], pattern: Option<NamePattern>) -> Resul
 
 fn moved(gathered: &Gathered) -> Result<Drift, Failure> {
     let checkpoints = gathered.main_checkpoints().filter(|series| series.members.len() > 1);
-    let checkpoints =
-        checkpoints.ok_or_else(|| Failure::Message("--drift needs a folder with at least two checkpoints".to_owned()))?;
+    let checkpoints = checkpoints
+        .ok_or_else(|| Failure::Message("--drift needs a folder with at least two checkpoints".to_owned()))?;
     drift(checkpoints, &Progress::new(), &|_| {}).map_err(|_| Failure::Message("cancelled".to_owned()))
 }

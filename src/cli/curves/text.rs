@@ -35,10 +35,15 @@ pub fn write(
     }
     let offered = gathered.series.len() - gathered.curves().count();
     if offered > 0 && series.len() < gathered.series.len() {
-        writeln!(out, "{offered} more list{} of numbers that are no curves: --all shows them.", if offered == 1 { "" } else { "s" })?;
+        writeln!(
+            out,
+            "{offered} more list{} of numbers that are no curves: --all shows them.",
+            if offered == 1 { "" } else { "s" }
+        )?;
     }
     if !gathered.histograms.is_empty() {
-        let names: Vec<String> = gathered.histograms.iter().take(8).map(|series| text::escape(&series.name)).collect();
+        let names: Vec<String> =
+            gathered.histograms.iter().take(8).map(|series| text::escape(&series.name)).collect();
         let more = if gathered.histograms.len() > names.len() { ", …" } else { "" };
         let plural = if gathered.histograms.len() == 1 { "" } else { "s" };
         writeln!(out, "{} histogram{plural}: {}{more}", gathered.histograms.len(), names.join(", "))?;
@@ -73,7 +78,8 @@ pub fn write(
 
 /// One sentence about a series of checkpoints.
 pub fn about(checkpoints: &CheckpointSeries) -> String {
-    let pattern = checkpoints.pattern.as_ref().map(|pattern| format!(", named {pattern}")).unwrap_or_default();
+    let pattern =
+        checkpoints.pattern.as_ref().map(|pattern| format!(", named {pattern}")).unwrap_or_default();
     let unplaced = match checkpoints.order.unplaced {
         0 => String::new(),
         count => format!("; {count} of them do not tell and stand last"),
@@ -143,7 +149,8 @@ fn blocks(values: &[f64]) -> String {
     (0..columns)
         .map(|column| {
             let part = values.get(column * values.len() / columns..(column + 1) * values.len() / columns);
-            let kept: Vec<f64> = part.unwrap_or_default().iter().copied().filter(|value| value.is_finite()).collect();
+            let kept: Vec<f64> =
+                part.unwrap_or_default().iter().copied().filter(|value| value.is_finite()).collect();
             if kept.is_empty() {
                 return ' ';
             }
@@ -167,7 +174,12 @@ fn write_drift(drift: &Drift, colours: bool, out: &mut impl Write) -> Result<(),
     ]);
     for layer in &drift.layers {
         let number = |value: Option<&f64>| value.copied().map(text::number).unwrap_or_default();
-        let largest = layer.update.iter().enumerate().filter(|(_, update)| update.is_finite()).max_by(|a, b| a.1.total_cmp(b.1));
+        let largest = layer
+            .update
+            .iter()
+            .enumerate()
+            .filter(|(_, update)| update.is_finite())
+            .max_by(|a, b| a.1.total_cmp(b.1));
         table.push(
             Emphasis::None,
             vec![
@@ -176,14 +188,20 @@ fn write_drift(drift: &Drift, colours: bool, out: &mut impl Write) -> Result<(),
                 number(layer.norm.last()),
                 number(layer.from_first.last()),
                 number(largest.map(|(_, update)| update)),
-                largest.and_then(|(at, _)| drift.checkpoints.get(at)).map(|name| text::escape(name)).unwrap_or_default(),
+                largest
+                    .and_then(|(at, _)| drift.checkpoints.get(at))
+                    .map(|name| text::escape(name))
+                    .unwrap_or_default(),
                 blocks(layer.update.get(1..).unwrap_or_default()),
             ],
         );
     }
     table.write(out, colours)?;
     for event in &drift.events {
-        let (Some(layer), Some(name)) = (drift.layers.get(event.layer), drift.checkpoints.get(event.at)) else { continue };
+        let (Some(layer), Some(name)) = (drift.layers.get(event.layer), drift.checkpoints.get(event.at))
+        else {
+            continue;
+        };
         writeln!(out, "{} {} (from {})", text::escape(&layer.layer), event.kind.words(), text::escape(name))?;
     }
     for problem in &drift.problems {

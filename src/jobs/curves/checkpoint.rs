@@ -34,8 +34,9 @@ pub fn look_inside(checkpoint: &Checkpoint, progress: &Progress) -> Inside {
         has_model: false,
     };
     for (id, tensor) in checkpoint.tensors() {
-        inside.has_model |= matches!(tensor.role, TensorRole::Parameter | TensorRole::Buffer | TensorRole::Ema)
-            || (tensor.role == TensorRole::Unknown && !tensor.shape.dims().is_empty());
+        inside.has_model |=
+            matches!(tensor.role, TensorRole::Parameter | TensorRole::Buffer | TensorRole::Ema)
+                || (tensor.role == TensorRole::Unknown && !tensor.shape.dims().is_empty());
         let last = tensor.path.last().map_or("", String::as_str);
         match tensor.role {
             TensorRole::Optimizer if tensor.shape.dims().is_empty() => {
@@ -45,8 +46,11 @@ pub fn look_inside(checkpoint: &Checkpoint, progress: &Progress) -> Inside {
                     inside.numbers.push((name.to_owned(), *value));
                 }
             }
+            // Tensors further down are in the metadata where they stand.
             TensorRole::Other | TensorRole::Unknown
-                if tensor.shape.dims().len() < 2 && (is_metric(last) || axis_of(last).is_some()) =>
+                if tensor.path.len() == 1
+                    && tensor.shape.dims().len() < 2
+                    && (is_metric(last) || axis_of(last).is_some()) =>
             {
                 let name = &tensor.name;
                 let is_known = inside.numbers.iter().any(|(known, _)| known == name)

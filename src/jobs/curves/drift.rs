@@ -48,7 +48,11 @@ pub fn drift(
     Ok(builder.finish())
 }
 
-fn open(path: &Path, builder: &mut DriftBuilder, progress: &Progress) -> Result<Option<Checkpoint>, Cancelled> {
+fn open(
+    path: &Path,
+    builder: &mut DriftBuilder,
+    progress: &Progress,
+) -> Result<Option<Checkpoint>, Cancelled> {
     match formats::open(path, progress) {
         Ok(checkpoint) => Ok(Some(checkpoint)),
         Err(error) if error.is_cancelled() => Err(Cancelled),

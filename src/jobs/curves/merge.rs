@@ -28,7 +28,8 @@ impl Logs {
             }
             let folder = place.path.parent();
             let numbers: Vec<(String, f64)> = log.scalars;
-            let beside = opened.iter_mut().filter(|one| !numbers.is_empty() && one.place.path.parent() == folder);
+            let beside =
+                opened.iter_mut().filter(|one| !numbers.is_empty() && one.place.path.parent() == folder);
             for one in beside {
                 one.member.numbers.extend(numbers.iter().cloned());
             }
@@ -80,6 +81,7 @@ pub fn merge(gathered: &mut Gathered) {
     }
     let mut dropped = vec![false; gathered.series.len()];
     let mut told_apart: Vec<PathBuf> = Vec::new();
+    let mut renamed: Vec<usize> = Vec::new();
     let mut groups: Vec<Vec<usize>> = by_name.into_values().filter(|group| group.len() > 1).collect();
     groups.sort();
     let mut absorbed: Vec<(PathBuf, PathBuf, usize)> = Vec::new();
@@ -92,7 +94,10 @@ pub fn merge(gathered: &mut Gathered) {
         });
         let mut kept: Vec<usize> = Vec::new();
         for index in group {
-            let holder = kept.iter().copied().find(|&other| is_beginning_of(&gathered.series[index], &gathered.series[other]));
+            let holder = kept
+                .iter()
+                .copied()
+                .find(|&other| is_beginning_of(&gathered.series[index], &gathered.series[other]));
             let Some(holder) = holder else {
                 kept.push(index);
                 continue;
@@ -106,10 +111,29 @@ pub fn merge(gathered: &mut Gathered) {
                 }
             }
         }
-        if kept.len() > 1 {
-            let different = kept.iter().map(|&index| gathered.series[index].source.clone());
+        let is_logged =
+            |index: &usize| matches!(gathered.series[*index].origin, Origin::Log | Origin::Checkpoint);
+        let (logged, across): (Vec<usize>, Vec<usize>) = kept.into_iter().partition(is_logged);
+        if !logged.is_empty() {
+            for index in across {
+                let values = &gathered.series[index].values;
+                let holds =
+                    |log: &usize| values.iter().all(|value| gathered.series[*log].values.contains(value));
+                // Checkpoints that repeat what the log says add nothing to it.
+                if logged.iter().any(holds) {
+                    dropped[index] = true;
+                } else {
+                    renamed.push(index);
+                }
+            }
+        }
+        if logged.len() > 1 {
+            let different = logged.iter().map(|&index| gathered.series[index].source.clone());
             told_apart.extend(different.filter(|source| !told_apart.contains(source)).collect::<Vec<_>>());
         }
+    }
+    for index in renamed {
+        gathered.series[index].name.push_str(" (checkpoints)");
     }
     for (source, of, count) in absorbed {
         let message = format!(
@@ -135,10 +159,13 @@ pub fn merge(gathered: &mut Gathered) {
 /// Whether every point of `series` is one of `longer` at the same place from the start.
 fn is_beginning_of(series: &Series, longer: &Series) -> bool {
     let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan());
-    let values = series.len() <= longer.len() && series.values.iter().zip(&longer.values).all(|(a, b)| same(*a, *b));
+    let values =
+        series.len() <= longer.len() && series.values.iter().zip(&longer.values).all(|(a, b)| same(*a, *b));
     let axes = series.axes.iter().all(|axis| {
         axis.kind == AxisKind::Index
-            || longer.axis(axis.kind).is_some_and(|other| axis.values.iter().zip(other).all(|(a, b)| same(*a, *b)))
+            || longer
+                .axis(axis.kind)
+                .is_some_and(|other| axis.values.iter().zip(other).all(|(a, b)| same(*a, *b)))
     });
     values && axes
 }
@@ -161,7 +188,10 @@ mod tests {
 
     #[test]
     fn different_values_of_one_name_become_runs_of_their_own() {
-        let mut gathered = Gathered { series: vec![series("a.csv", &[3.0]), series("b.csv", &[2.0])], ..Gathered::default() };
+        let mut gathered = Gathered {
+            series: vec![series("a.csv", &[3.0]), series("b.csv", &[2.0])],
+            ..Gathered::default()
+        };
         merge(&mut gathered);
         assert_eq!(gathered.runs(), ["/a.csv", "/b.csv"]);
     }

@@ -106,7 +106,9 @@ impl Gathered {
         let (mut own, other): (Vec<&Series>, Vec<&Series>) =
             self.series.iter().filter(logged).partition(|series| series.run == checkpoints.run);
         let is_near = |run: &str| {
-            run.starts_with(&checkpoints.run) || checkpoints.run.starts_with(run) || self.checkpoints.len() == 1
+            run.starts_with(&checkpoints.run)
+                || checkpoints.run.starts_with(run)
+                || self.checkpoints.len() == 1
         };
         own.extend(other.into_iter().filter(|series| is_near(&series.run)));
         own
@@ -122,8 +124,9 @@ impl Gathered {
         let logs = self.logs_for(checkpoints);
         let known = best::metrics(&checkpoints.members, &logs);
         let name = match metric {
-            Some(metric) => best::resolve(metric, &checkpoints.members, &logs)
-                .ok_or_else(|| RankError::UnknownMetric { metric: metric.to_owned(), known: known.clone() })?,
+            Some(metric) => best::resolve(metric, &checkpoints.members, &logs).ok_or_else(|| {
+                RankError::UnknownMetric { metric: metric.to_owned(), known: known.clone() }
+            })?,
             None => known.into_iter().next().ok_or(RankError::NoMetric)?,
         };
         let recorded = || self.records.iter().filter(|record| record.metric.as_deref() == Some(&name));
@@ -188,13 +191,18 @@ struct Opened {
 
 /// Gathers everything of files and folders. A file that is named must be readable; what lies in a folder and cannot be read
 /// is a problem, and what is neither log nor checkpoint there is passed over.
-pub fn gather(paths: &[PathBuf], options: &GatherOptions, progress: &Progress) -> Result<Gathered, GatherError> {
+pub fn gather(
+    paths: &[PathBuf],
+    options: &GatherOptions,
+    progress: &Progress,
+) -> Result<Gathered, GatherError> {
     let mut gathered = Gathered::default();
     let mut opened: Vec<Opened> = Vec::new();
     let mut logs = merge::Logs::default();
     for path in paths {
         let is_folder = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
-        let places = if is_folder { walk::folder(path, &mut gathered.problems) } else { vec![walk::file(path)] };
+        let places =
+            if is_folder { walk::folder(path, &mut gathered.problems) } else { vec![walk::file(path)] };
         for place in places {
             progress.advance(0)?;
             let read = if place.is_log { Read::Log } else { Read::Checkpoint };
@@ -256,9 +264,13 @@ fn read_log(place: &Place, logs: &mut merge::Logs, progress: &Progress) -> Resul
             Ok(())
         }
         Err(error) if error.is_cancelled() => Err(ReadFailure::Cancelled),
-        Err(error @ training_logs::LogError::Unrecognised { .. }) => Err(ReadFailure::NotOne(error.to_string())),
+        Err(error @ training_logs::LogError::Unrecognised { .. }) => {
+            Err(ReadFailure::NotOne(error.to_string()))
+        }
         // Folders hold JSON and CSV files of every kind; only event files are sure to be logs.
-        Err(error) if !place.is_named && !place.is_event_file() => Err(ReadFailure::NotOne(error.to_string())),
+        Err(error) if !place.is_named && !place.is_event_file() => {
+            Err(ReadFailure::NotOne(error.to_string()))
+        }
         Err(error) => Err(ReadFailure::Damaged(error.to_string())),
     }
 }
@@ -267,7 +279,9 @@ fn open(place: &Place, opened: &mut Vec<Opened>, progress: &Progress) -> Result<
     let checkpoint = match formats::open(&place.path, progress) {
         Ok(checkpoint) => checkpoint,
         Err(error) if error.is_cancelled() => return Err(ReadFailure::Cancelled),
-        Err(error @ formats::OpenError::Unrecognised { .. }) => return Err(ReadFailure::NotOne(error.to_string())),
+        Err(error @ formats::OpenError::Unrecognised { .. }) => {
+            return Err(ReadFailure::NotOne(error.to_string()));
+        }
         Err(error) => return Err(ReadFailure::Damaged(error.to_string())),
     };
     let inside = checkpoint::look_inside(&checkpoint, progress);
@@ -306,12 +320,13 @@ fn arrange(opened: Vec<Opened>, options: &GatherOptions, gathered: &mut Gathered
         if !checkpoint.inside.has_model {
             continue;
         }
-        let fits = options.pattern.as_ref().is_some_and(|pattern| pattern.numbers(&checkpoint.place.name).is_some());
+        let fits =
+            options.pattern.as_ref().is_some_and(|pattern| pattern.numbers(&checkpoint.place.name).is_some());
         let key = if fits { String::new() } else { skeleton(&checkpoint.place.name) };
         let place = &checkpoint.place;
-        let group = groups.iter_mut().find(|(run, folder, other, _)| {
-            *run == place.run && *folder == place.folder && *other == key
-        });
+        let group = groups
+            .iter_mut()
+            .find(|(run, folder, other, _)| *run == place.run && *folder == place.folder && *other == key);
         match group {
             Some((.., members)) => members.push(checkpoint),
             None => groups.push((place.run.clone(), place.folder.clone(), key, vec![checkpoint])),
@@ -328,7 +343,12 @@ fn arrange(opened: Vec<Opened>, options: &GatherOptions, gathered: &mut Gathered
                 None => shapes.push((shape, 1)),
             }
         }
-        let most = shapes.iter().rev().max_by_key(|(_, count)| *count).map(|(shape, _)| shape.clone()).unwrap_or_default();
+        let most = shapes
+            .iter()
+            .rev()
+            .max_by_key(|(_, count)| *count)
+            .map(|(shape, _)| shape.clone())
+            .unwrap_or_default();
         let alike: Vec<&str> = names.iter().copied().filter(|name| skeleton(name) == most).collect();
         let pattern = options
             .pattern

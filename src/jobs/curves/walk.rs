@@ -37,7 +37,20 @@ const DEPTH: usize = 6;
 
 /// Endings of checkpoints that training scripts write. What they are is decided by their bytes.
 const CHECKPOINTS: &[&str] = &[
-    "pt", "pth", "bin", "ckpt", "tar", "pkl", "pickle", "h5", "hdf5", "keras", "safetensors", "index", "weights", "model",
+    "pt",
+    "pth",
+    "bin",
+    "ckpt",
+    "tar",
+    "pkl",
+    "pickle",
+    "h5",
+    "hdf5",
+    "keras",
+    "safetensors",
+    "index",
+    "weights",
+    "model",
 ];
 
 /// Endings of logs.
@@ -45,8 +58,22 @@ const LOGS: &[&str] = &["csv", "tsv", "json", "jsonl", "ndjson"];
 
 /// Files beside a checkpoint that are no points of a training, by how their names begin.
 const BESIDE: &[&str] = &[
-    "optimizer", "scheduler", "scaler", "rng_state", "random_states", "training_args", "tokenizer", "vocab", "config.json",
-    "generation_config", "special_tokens", "added_tokens", "preprocessor_config", "package.json", "hparams", "merges",
+    "optimizer",
+    "scheduler",
+    "scaler",
+    "rng_state",
+    "random_states",
+    "training_args",
+    "tokenizer",
+    "vocab",
+    "config.json",
+    "generation_config",
+    "special_tokens",
+    "added_tokens",
+    "preprocessor_config",
+    "package.json",
+    "hparams",
+    "merges",
 ];
 
 /// Models in folders of their own, the better description first.
@@ -65,7 +92,8 @@ const MODELS: &[&str] = &[
 pub fn file(path: &Path) -> Place {
     let name = name_of(path);
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    let is_log = name.contains("tfevents") || has_ending(&name, &["csv", "tsv", "jsonl", "ndjson", "txt", "log"]);
+    let is_log =
+        name.contains("tfevents") || has_ending(&name, &["csv", "tsv", "jsonl", "ndjson", "txt", "log"]);
     Place { path: path.to_owned(), run: name_of(&absolute(&folder)), name, folder, is_log, is_named: true }
 }
 
@@ -98,7 +126,10 @@ pub fn folder(root: &Path, problems: &mut Vec<SourceProblem>) -> Vec<Place> {
             seen += 1;
             if seen > limits::FOLDER_FILES {
                 let message = format!("only the first {} files were looked at", limits::FOLDER_FILES);
-                problems.push(SourceProblem { source: root.to_owned(), problem: Problem::warning("too-many-files", message) });
+                problems.push(SourceProblem {
+                    source: root.to_owned(),
+                    problem: Problem::warning("too-many-files", message),
+                });
                 break;
             }
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -158,13 +189,18 @@ fn files_of(root: &Path, folder: &Path, parts: &[String], files: &[String], plac
         if is_one {
             places.push(stands_for_folder(folder.join(model)));
         } else {
-            places.push(Place { name: (*model).to_owned(), folder: folder.to_owned(), ..stands_for_folder(folder.join(model)) });
+            places.push(Place {
+                name: (*model).to_owned(),
+                folder: folder.to_owned(),
+                ..stands_for_folder(folder.join(model))
+            });
         }
     }
     for file in files {
         let path = folder.join(file);
         let is_event = file.contains("tfevents");
-        let is_log = is_event || (has_ending(file, LOGS) && !is_beside(file) && !file.ends_with(".index.json"));
+        let is_log =
+            is_event || (has_ending(file, LOGS) && !is_beside(file) && !file.ends_with(".index.json"));
         if is_log {
             places.push(Place {
                 path,
@@ -217,8 +253,11 @@ fn is_numbered(name: &str) -> bool {
 
 /// The training of checkpoints: their folder without what only says that they are checkpoints.
 fn run_of(root: &Path, parts: &[String]) -> String {
-    const CONTAINERS: &[&str] = &["checkpoints", "checkpoint", "ckpts", "ckpt", "weights", "models", "saved_models"];
-    run_without(root, parts, |name| is_numbered(name) || CONTAINERS.contains(&name.to_ascii_lowercase().as_str()))
+    const CONTAINERS: &[&str] =
+        &["checkpoints", "checkpoint", "ckpts", "ckpt", "weights", "models", "saved_models"];
+    run_without(root, parts, |name| {
+        is_numbered(name) || CONTAINERS.contains(&name.to_ascii_lowercase().as_str())
+    })
 }
 
 fn run_without(root: &Path, parts: &[String], is_left_out: impl Fn(&str) -> bool) -> String {
@@ -265,7 +304,8 @@ mod tests {
 
     #[test]
     fn checkpoints_and_logs_of_lightning_are_one_run() {
-        let all = found(&["v0/checkpoints/epoch=1-step=10.ckpt", "v0/metrics.csv", "v0/events.out.tfevents.1.h"]);
+        let all =
+            found(&["v0/checkpoints/epoch=1-step=10.ckpt", "v0/metrics.csv", "v0/events.out.tfevents.1.h"]);
         assert_eq!(all.iter().map(|(_, run, _)| run.as_str()).collect::<Vec<_>>(), ["v0", "v0", "v0"]);
         assert_eq!(all.iter().filter(|(.., is_log)| *is_log).count(), 2);
     }

@@ -18,7 +18,9 @@ use std::collections::HashMap;
 
 use super::{Log, LogFormat};
 use crate::formats::containers::protobuf::{Message, Payload};
-use crate::model::{Axis, AxisKind, HistogramSeries, LoggedBucket, Origin, Problem, Progress, ReadError, Series};
+use crate::model::{
+    Axis, AxisKind, HistogramSeries, LoggedBucket, Origin, Problem, Progress, ReadError, Series,
+};
 use crate::raw::{ByteSource, limits};
 use records::{Next, Records};
 use summary::Content;
@@ -67,12 +69,16 @@ impl LogFormat for TensorBoard {
             }
         }
         if let Some(reason) = last_damage {
-            let message = format!("{damaged} record{} left out: {reason}", if damaged == 1 { " was" } else { "s were" });
+            let message = format!(
+                "{damaged} record{} left out: {reason}",
+                if damaged == 1 { " was" } else { "s were" }
+            );
             events.problems.push(Problem::warning("damaged-record", message));
         }
         if records.read == 0 {
             // Nothing at all could be read: the reason is the answer.
-            let reason = events.problems.first().map_or("it holds no record", |problem| problem.message.as_str());
+            let reason =
+                events.problems.first().map_or("it holds no record", |problem| problem.message.as_str());
             return Err(ReadError::malformed("the event file", 0, reason.to_owned()));
         }
         Ok(events.finish())

@@ -48,7 +48,8 @@ impl Records {
             return Next::End;
         }
         if left < HEADER {
-            return self.stop("cut-off", "the log ends within a record; it may still be written, or was cut off");
+            return self
+                .stop("cut-off", "the log ends within a record; it may still be written, or was cut off");
         }
         let mut header = [0u8; HEADER as usize];
         if let Err(error) = self.reader.read_exact(&mut header) {
@@ -58,11 +59,15 @@ impl Records {
         let Ok(length_bytes) = <[u8; 8]>::try_from(length) else { return Next::End };
         let length = u64::from_le_bytes(length_bytes);
         if Some(masked(&length_bytes)) != little(crc) {
-            return self.stop("bad-checksum", "the length of a record does not have its checksum; the rest was not read");
+            return self.stop(
+                "bad-checksum",
+                "the length of a record does not have its checksum; the rest was not read",
+            );
         }
         let start = self.position + HEADER;
         if length.checked_add(FOOTER).is_none_or(|needed| needed > left - HEADER) {
-            return self.stop("cut-off", "the log ends within a record; it may still be written, or was cut off");
+            return self
+                .stop("cut-off", "the log ends within a record; it may still be written, or was cut off");
         }
         self.position = start + length + FOOTER;
         if length > limits::LOG_RECORD_BYTES {
@@ -77,7 +82,10 @@ impl Records {
         }
         let (data, crc) = self.buffer.split_at(length as usize);
         if Some(masked(data)) != little(crc) {
-            return Next::Damaged(format!("the checksum of the one at offset {} does not hold", start - HEADER));
+            return Next::Damaged(format!(
+                "the checksum of the one at offset {} does not hold",
+                start - HEADER
+            ));
         }
         self.read += 1;
         Next::Record(data, start)
@@ -86,7 +94,9 @@ impl Records {
     fn stop(&mut self, code: &'static str, message: &str) -> Next<'_> {
         let at = self.position;
         self.position = self.len;
-        Next::Stop(Box::new(Problem::warning(code, format!("{message} (offset {at} of {})", self.len)).at(at)))
+        Next::Stop(Box::new(
+            Problem::warning(code, format!("{message} (offset {at} of {})", self.len)).at(at),
+        ))
     }
 }
 

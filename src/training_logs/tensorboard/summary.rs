@@ -118,20 +118,28 @@ impl Tensor {
                 (4, Payload::Bytes(bytes)) => content = Some(bytes),
                 (5, Payload::Bytes(bytes)) => {
                     let numbers = bytes.as_chunks::<4>().0.iter();
-                    values.extend(numbers.map(|bytes| f64::from(f32::from_le_bytes(*bytes))).take(limits::LOG_BUCKETS));
+                    values.extend(
+                        numbers.map(|bytes| f64::from(f32::from_le_bytes(*bytes))).take(limits::LOG_BUCKETS),
+                    );
                 }
                 (5, Payload::Fixed32(bits)) => values.push(f64::from(f32::from_bits(bits))),
                 (6, _) => doubles(&field, &mut values),
                 (7 | 10 | 11 | 16 | 17, _) => {
                     let signed = !matches!(field.number, 16 | 17);
                     let numbers = field.varints()?.into_iter().take(limits::LOG_BUCKETS);
-                    values.extend(numbers.map(|bits| if signed { bits.cast_signed() as f64 } else { bits as f64 }));
+                    values.extend(
+                        numbers.map(|bits| if signed { bits.cast_signed() as f64 } else { bits as f64 }),
+                    );
                 }
                 (13, _) => {
                     let numbers = field.varints()?.into_iter().take(limits::LOG_BUCKETS);
                     values.extend(numbers.map(|bits| {
                         let bits = bits as u16;
-                        if dtype == BFLOAT16 { bf16::from_bits(bits).to_f64() } else { f16::from_bits(bits).to_f64() }
+                        if dtype == BFLOAT16 {
+                            bf16::from_bits(bits).to_f64()
+                        } else {
+                            f16::from_bits(bits).to_f64()
+                        }
                     }));
                 }
                 _ => {}
