@@ -25,6 +25,7 @@ pub mod name_pattern;
 pub mod norms;
 pub mod pairing;
 mod power_law;
+pub mod safety;
 pub mod scan;
 pub mod series;
 pub mod slice;

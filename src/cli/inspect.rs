@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::json::InspectJson;
 use super::measure::{Measured, Wanted, measure};
 use super::table::{Align, Emphasis, Table};
+use super::verify::Verified;
 use super::{Exit, Failure, open};
 use crate::model::layer_tree::segments;
 use crate::model::{Checkpoint, LayerTree, NameFilter, NodeId, Problem, Severity, TensorId, Value};
@@ -34,7 +35,7 @@ pub struct Options {
     /// Show only tensors whose name matches: text, a glob with `*`, or a `/regular expression/`
     #[arg(long, value_name = "PATTERN")]
     filter: Option<String>,
-    /// Read all values and exit with status 1 when some cannot be read
+    /// Check every checksum and read all values, with their SHA-256; exit with status 1 when something is damaged
     #[arg(long)]
     verify: bool,
 }
@@ -43,27 +44,35 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failu
     let filter = NameFilter::parse(options.filter.as_deref().unwrap_or_default())
         .map_err(|error| Failure::Message(format!("--filter: {error}")))?;
     let checkpoint = open(&options.path)?;
-    let wanted = Wanted { statistics: options.stats, hash: options.hash, verify: options.verify };
+    let hash = options.hash || options.verify;
+    let wanted = Wanted { statistics: options.stats, hash, verify: options.verify };
     let ids: Vec<TensorId> = checkpoint
         .tensors()
         .filter(|(_, tensor)| filter.matches(&tensor.name) || filter.matches(tensor.stored_name()))
         .map(|(id, _)| id)
         .collect();
-    let unreadable = if options.json {
-        let json = InspectJson { checkpoint: &checkpoint, ids: &ids, wanted, unreadable: RefCell::default() };
+    let verified = if options.json {
+        let json = InspectJson {
+            checkpoint: &checkpoint,
+            ids: &ids,
+            wanted,
+            unreadable: RefCell::default(),
+            verified: RefCell::default(),
+        };
         serde_json::to_writer(&mut *out, &json).map_err(std::io::Error::from)?;
         writeln!(out)?;
-        json.unreadable.into_inner()
+        json.verified.into_inner()
     } else {
         let shown = if filter.is_everything() { None } else { Some(ids.as_slice()) };
         text_output(&checkpoint, &ids, shown, wanted, options.depth, out)?
     };
     // The process ends now: freeing a million names one by one would only take time.
     std::mem::forget(checkpoint);
-    Ok(if options.verify && !unreadable.is_empty() { Exit::Differs } else { Exit::Done })
+    let is_damaged = verified.is_some_and(|verified| !verified.damage.is_empty());
+    Ok(if is_damaged { Exit::Differs } else { Exit::Done })
 }
 
-/// Returns the tensors that could not be read.
+/// Returns what verifying found, where it was asked for.
 fn text_output(
     checkpoint: &Checkpoint,
     ids: &[TensorId],
@@ -71,14 +80,14 @@ fn text_output(
     wanted: Wanted,
     depth: Option<u32>,
     out: &mut impl Write,
-) -> Result<Vec<Problem>, Failure> {
+) -> Result<Option<Verified>, Failure> {
     let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut unreadable = Vec::new();
     let mut cells = HashMap::new();
     if wanted.any() {
         measure(checkpoint, ids, wanted, |id, measured| {
             if let Some(reason) = &measured.unreadable {
-                unreadable.push(Problem::error("unreadable", reason.as_str()).on(id));
+                unreadable.push(reason.problem(id));
             }
             cells.insert(id, measured_cells(wanted, &measured));
             Ok::<_, Failure>(())
@@ -102,10 +111,37 @@ fn text_output(
         metadata(checkpoint, colours, out)?;
     }
     problems(checkpoint, &unreadable, colours, out)?;
-    if wanted.verify && unreadable.is_empty() {
-        writeln!(out, "\nAll values of {} tensors could be read.", text::count(ids.len() as u64))?;
+    if !wanted.verify {
+        return Ok(None);
     }
-    Ok(unreadable)
+    let verified = Verified::of(checkpoint.path(), checkpoint, ids, &unreadable);
+    verified_lines(&verified, colours, out)?;
+    Ok(Some(verified))
+}
+
+fn verified_lines(verified: &Verified, colours: bool, out: &mut impl Write) -> Result<(), Failure> {
+    writeln!(out)?;
+    heading(out, colours, if verified.damage.is_empty() { "Verified" } else { "Damaged" })?;
+    write!(out, "The values of {} tensors were read to their end", text::count(verified.readable))?;
+    if verified.not_read > 0 {
+        write!(out, ", {} are of kinds that are not read", text::count(verified.not_read))?;
+    }
+    match verified.checksums {
+        0 => writeln!(out, ".")?,
+        1 => writeln!(out, "; one checksum of the archive was compared.")?,
+        count => writeln!(out, "; {} checksums of the archive were compared.", text::count(count))?,
+    }
+    for damage in verified.damage.iter().take(PROBLEMS_SHOWN) {
+        writeln!(out, "damage: {}", text::escape(damage))?;
+    }
+    if verified.damage.len() > PROBLEMS_SHOWN {
+        writeln!(
+            out,
+            "… {} more (--json shows all)",
+            text::count((verified.damage.len() - PROBLEMS_SHOWN) as u64)
+        )?;
+    }
+    Ok(())
 }
 
 fn heading(out: &mut impl Write, colours: bool, title: &str) -> std::io::Result<()> {

@@ -8,6 +8,7 @@ use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::inspect::tensors_with_errors;
 use super::measure::{Measured, Measurement, Wanted, measure};
+use super::verify::Verified;
 use crate::analysis::summary::LayerTable;
 use crate::analysis::{Distinct, PartStatistics, Quantiles};
 use crate::model::{Checkpoint, Origin, Problem, RoleEvidence, Series, TensorId, Value};
@@ -23,6 +24,8 @@ pub struct InspectJson<'a> {
     pub wanted: Wanted,
     /// Tensors that could not be read; filled while the tensors are written.
     pub unreadable: RefCell<Vec<Problem>>,
+    /// What verifying found, where it is wanted; filled behind the tensors.
+    pub verified: RefCell<Option<Verified>>,
 }
 
 impl Serialize for InspectJson<'_> {
@@ -40,6 +43,11 @@ impl Serialize for InspectJson<'_> {
         let series = tree::series_in(checkpoint.metadata(), Origin::Checkpoint, &|_| None);
         map.serialize_entry("series", &AllSeries(series))?;
         map.serialize_entry("problems", &Problems(self))?;
+        if self.wanted.verify {
+            let verified = Verified::of(checkpoint.path(), checkpoint, self.ids, &self.unreadable.borrow());
+            map.serialize_entry("verified", &verified)?;
+            *self.verified.borrow_mut() = Some(verified);
+        }
         map.end()
     }
 }
@@ -48,12 +56,12 @@ struct Tensors<'a>(&'a InspectJson<'a>);
 
 impl Serialize for Tensors<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let InspectJson { checkpoint, ids, wanted, unreadable } = self.0;
+        let InspectJson { checkpoint, ids, wanted, unreadable, .. } = self.0;
         let mut list = serializer.serialize_seq(None)?;
         if wanted.any() {
             measure(checkpoint, ids, *wanted, |id, measured| {
                 if let Some(reason) = &measured.unreadable {
-                    unreadable.borrow_mut().push(Problem::error("unreadable", reason.as_str()).on(id));
+                    unreadable.borrow_mut().push(reason.problem(id));
                 }
                 list.serialize_element(&Tensor { checkpoint, id, wanted: *wanted, measured: &measured })
             })?;

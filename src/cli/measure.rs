@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::analysis::scan::{self, Scanned};
 use crate::analysis::{Histogram, Statistics, StatisticsBuilder, ValueTable};
-use crate::model::{Checkpoint, Progress, ReadError, TensorId};
+use crate::model::{Checkpoint, Problem, Progress, ReadError, TensorId};
 
 /// What to find out about each tensor.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,7 +49,32 @@ pub struct Measured {
     /// In lower-case hexadecimal; `None` when not wanted or not readable.
     pub sha256: Option<String>,
     /// Why the values could not be read.
-    pub unreadable: Option<String>,
+    pub unreadable: Option<Unreadable>,
+}
+
+/// Why values could not be read.
+pub struct Unreadable {
+    /// A sentence.
+    reason: String,
+    /// Whether something is wrong with the file; otherwise this program does not read such values.
+    is_damage: bool,
+}
+
+impl Unreadable {
+    fn new(error: &ReadError) -> Self {
+        Self { reason: error.to_string(), is_damage: !matches!(error, ReadError::Unsupported(_)) }
+    }
+
+    /// The finding about a tensor.
+    pub fn problem(&self, id: TensorId) -> Problem {
+        let reason = self.reason.as_str();
+        let problem = if self.is_damage {
+            Problem::error("unreadable", reason)
+        } else {
+            Problem::info("unreadable", reason)
+        };
+        problem.on(id)
+    }
 }
 
 /// Tensors whose results are held at a time: bounds memory whatever the size of the catalogue.
@@ -89,7 +114,7 @@ fn scan_batch(checkpoint: &Checkpoint, batch: &[TensorId]) -> Vec<Measured> {
                     .then(|| Box::new(Measurement::new(scanned.found.statistics, &scanned.values))),
                 ..Measured::default()
             },
-            Err(error) => Measured { unreadable: Some(error.to_string()), ..Measured::default() },
+            Err(error) => Measured { unreadable: Some(Unreadable::new(&error)), ..Measured::default() },
         };
         if let Some(result) = places.get(&id).and_then(|&place| results.get(place)) {
             let _ = result.set(measured); // a tensor is found once
@@ -162,7 +187,7 @@ fn measure_one(checkpoint: &Checkpoint, id: TensorId, wanted: Wanted) -> Measure
             sha256: hasher.map(|hasher| hex(&hasher.finalize())),
             unreadable: None,
         },
-        Err(error) => Measured { unreadable: Some(error.to_string()), ..Measured::default() },
+        Err(error) => Measured { unreadable: Some(Unreadable::new(&error)), ..Measured::default() },
     }
 }
 

@@ -15,6 +15,7 @@ mod measure;
 mod scan;
 mod summary;
 mod table;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
@@ -89,7 +90,7 @@ pub enum Command {
     Best(best::Options),
     /// Write chosen tensors as safetensors, PyTorch, NumPy, HDF5 or CSV
     Export(export::Options),
-    /// Check the values of a checkpoint: NaN, infinities, dead rows, and what else looks wrong
+    /// Print what a file would run when it is loaded, and what is wrong with its values
     Scan(scan::Options),
 }
 

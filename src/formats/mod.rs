@@ -3,6 +3,7 @@
 //! [`open`] is the only way in. A file is recognised by its bytes; once a format claims it, that format's error is the answer.
 
 pub mod containers;
+pub mod evidence;
 pub mod gguf;
 pub mod keras;
 pub mod numpy;
@@ -18,6 +19,7 @@ pub mod tensorflow;
 
 use std::path::{Path, PathBuf};
 
+pub use evidence::{examine, with_opened};
 pub use probe::Probe;
 
 use crate::model::{Checkpoint, CheckpointParts, Progress, ReadError};

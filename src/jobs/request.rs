@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use super::compare::{CompareOptions, Compared, ComparisonKey, Paired};
 use super::curves::{GatherOptions, Gathered};
+use super::export::{ExportPlan, ExportRequest, Exported};
 use super::look::{LookKey, Looked};
+use super::prepare::{Preparation, Prepared, Purpose};
 use crate::analysis::compatibility::Compatibility;
 use crate::analysis::diff::PairDiff;
 use crate::analysis::drift::Drift;
+use crate::analysis::safety::Safety;
 use crate::analysis::scan::TensorStatistics;
 use crate::analysis::{Statistics, ValueTable};
 use crate::export::report::ReportFormat;
@@ -45,8 +48,16 @@ pub enum JobKey {
     Statistics(StatisticsKey),
     /// Statistics of every tensor of an opening.
     Scan(CheckpointId),
+    /// What the file of an opening would do when it is loaded.
+    Examine(CheckpointId),
     /// A closer look at a tensor.
     Look(LookKey),
+    /// What an export would write.
+    PlanExport(CheckpointId),
+    /// An export.
+    Export(CheckpointId),
+    /// Putting together what was read before.
+    Prepare(CheckpointId, Purpose),
     /// Comparing two checkpoints.
     Compare(ComparisonKey),
     /// Whether the first would load into the second.
@@ -77,7 +88,13 @@ impl JobKey {
     /// The opening it works for.
     pub fn checkpoint(&self) -> CheckpointId {
         match self {
-            Self::Open(id) | Self::Scan(id) | Self::Compatibility(id, _) => *id,
+            Self::Open(id)
+            | Self::Scan(id)
+            | Self::Examine(id)
+            | Self::Compatibility(id, _)
+            | Self::PlanExport(id)
+            | Self::Export(id)
+            | Self::Prepare(id, _) => *id,
             Self::Statistics(key) => key.checkpoint,
             Self::Look(key) => key.checkpoint,
             Self::Compare(key) | Self::SaveReport(key) => key.left,
@@ -92,7 +109,15 @@ impl JobKey {
             Self::Look(key) => key.look.against().map(|against| against.checkpoint),
             Self::Compare(key) | Self::SaveReport(key) => Some(key.right),
             Self::Compatibility(_, model) => Some(*model),
-            Self::Open(_) | Self::Scan(_) | Self::Statistics(_) | Self::Curves(_) | Self::Drift(_) => None,
+            Self::Open(_)
+            | Self::Scan(_)
+            | Self::Examine(_)
+            | Self::Statistics(_)
+            | Self::PlanExport(_)
+            | Self::Export(_)
+            | Self::Curves(_)
+            | Self::Drift(_)
+            | Self::Prepare(..) => None,
         }
     }
 }
@@ -160,6 +185,15 @@ pub enum JobRequest {
         /// Read from here.
         checkpoint: Arc<Checkpoint>,
     },
+    /// What a file would do when it is loaded.
+    Examine {
+        /// Of which opening.
+        id: CheckpointId,
+        /// Which file or folder.
+        path: PathBuf,
+        /// What it opened as; `None` where it did not.
+        checkpoint: Option<Arc<Checkpoint>>,
+    },
     /// A closer look at one tensor.
     Look {
         /// Names the result.
@@ -220,12 +254,44 @@ pub enum JobRequest {
         /// What was gathered.
         gathered: Arc<Gathered>,
     },
+    /// Finds out what an export would write.
+    PlanExport {
+        /// Of which opening.
+        id: CheckpointId,
+        /// Its catalogue.
+        checkpoint: Arc<Checkpoint>,
+        /// What is asked for.
+        request: Box<ExportRequest>,
+    },
+    /// Writes tensors to other files.
+    Export {
+        /// Of which opening.
+        id: CheckpointId,
+        /// Read from here.
+        checkpoint: Arc<Checkpoint>,
+        /// What to write.
+        plan: Arc<ExportPlan>,
+    },
+    /// Something to put together from what was read before.
+    Prepare {
+        /// Of which opening.
+        id: CheckpointId,
+        /// What it is.
+        purpose: Purpose,
+        /// How it is made.
+        work: Preparation,
+    },
 }
 
 impl JobRequest {
     /// Whether nobody waits for it, so that it must leave room for other jobs.
     pub fn is_background(&self) -> bool {
-        matches!(self, Self::Scan { .. })
+        matches!(self, Self::Scan { .. } | Self::Examine { .. })
+    }
+
+    /// Whether it takes a moment only and reads nothing, so that it need not wait for jobs that read.
+    pub fn is_quick(&self) -> bool {
+        matches!(self, Self::Prepare { .. })
     }
 
     /// What it works for.
@@ -234,7 +300,11 @@ impl JobRequest {
             Self::Open { id, .. } | Self::OpenExample { id, .. } => JobKey::Open(*id),
             Self::Statistics { key, .. } => JobKey::Statistics(*key),
             Self::Scan { id, .. } => JobKey::Scan(*id),
+            Self::Examine { id, .. } => JobKey::Examine(*id),
             Self::Look { key, .. } => JobKey::Look(key.clone()),
+            Self::PlanExport { id, .. } => JobKey::PlanExport(*id),
+            Self::Export { id, .. } => JobKey::Export(*id),
+            Self::Prepare { id, purpose, .. } => JobKey::Prepare(*id, *purpose),
             Self::Compare { key, .. } => JobKey::Compare(*key),
             Self::Compatibility { ids, .. } => JobKey::Compatibility(ids.0, ids.1),
             Self::SaveReport { key, .. } => JobKey::SaveReport(*key),
@@ -248,6 +318,7 @@ impl JobRequest {
         match self {
             Self::Open { path, .. } => format!("Opening {}", file_name(path)),
             Self::Scan { checkpoint, .. } => format!("Scanning {}", file_name(checkpoint.path())),
+            Self::Examine { path, .. } => format!("Looking for code in {}", file_name(path)),
             Self::OpenExample { example, .. } => format!("Opening {}", example.name),
             Self::Look { key, checkpoint, .. } => {
                 format!("{} of {}", key.look.label(), checkpoint.tensor(key.tensor).name)
@@ -264,6 +335,9 @@ impl JobRequest {
             }
             Self::Drift { .. } => "Reading how layers moved".to_owned(),
             Self::Statistics { label, .. } => format!("Statistics of {label}"),
+            Self::PlanExport { .. } => "Preparing the export".to_owned(),
+            Self::Export { plan, .. } => format!("Exporting {}", file_name(&plan.request.target)),
+            Self::Prepare { purpose, .. } => purpose.label().to_owned(),
         }
     }
 }
@@ -301,8 +375,16 @@ pub enum JobOutput {
     Summarised(Arc<ValueSummary>),
     /// Statistics of some tensors of a scan.
     Scanned(Vec<ScannedTensor>),
+    /// What a file would do when it is loaded.
+    Examined(Arc<Safety>),
     /// A closer look at a tensor.
     Looked(Arc<Looked>),
+    /// What an export would write.
+    Planned(Arc<ExportPlan>),
+    /// What was exported.
+    Exported(Arc<Exported>),
+    /// What was put together.
+    Prepared(Prepared),
     /// Which tensors will be compared.
     Paired(Arc<Paired>),
     /// Some pairs of a comparison, by their index.

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::export::{ExportError, ExportPlan, export};
 use super::request::{Example, JobError, JobOutcome, JobOutput, JobRequest, Subject, ValueSummary};
 use super::surroundings::surroundings;
-use super::{compare, curves, look, scan};
+use super::{compare, curves, examine, look, scan};
 use crate::analysis::compatibility::Compatibility;
 use crate::analysis::scan::{scan_together, threads};
 use crate::export::report::Report;
@@ -33,6 +34,20 @@ pub fn run(request: &JobRequest, progress: &Progress, report: &(dyn Fn(JobOutput
             summarise(checkpoint, key.subject, progress).map(JobOutput::Summarised)
         }
         JobRequest::Scan { checkpoint, .. } => scan::scan(checkpoint, progress, report),
+        JobRequest::PlanExport { checkpoint, request, .. } => {
+            ExportPlan::new(checkpoint, (**request).clone())
+                .map(|plan| JobOutput::Planned(Arc::new(plan)))
+                .map_err(|error| export_failed(&error))
+        }
+        JobRequest::Export { checkpoint, plan, .. } => export(checkpoint, plan, progress)
+            .map(|exported| JobOutput::Exported(Arc::new(exported)))
+            .map_err(|error| export_failed(&error)),
+        JobRequest::Prepare { work, .. } => {
+            work.run(progress).map(JobOutput::Prepared).map_err(|Cancelled| JobOutcome::Cancelled)
+        }
+        JobRequest::Examine { path, checkpoint, .. } => {
+            examine::examine(path, checkpoint.as_deref(), progress).map(JobOutput::Examined)
+        }
         JobRequest::Look { key, checkpoint, other } => {
             look::look(checkpoint, other.as_deref(), key, progress).map(JobOutput::Looked)
         }
@@ -106,6 +121,13 @@ fn moved(gathered: &curves::Gathered, progress: &Progress) -> Result<JobOutput, 
     })?;
     let drift = curves::drift(series, progress, &|_| {}).map_err(|_| JobOutcome::Cancelled)?;
     Ok(JobOutput::Moved(Arc::new(drift)))
+}
+
+fn export_failed(error: &ExportError) -> JobOutcome {
+    if error.is_cancelled() {
+        return JobOutcome::Cancelled;
+    }
+    JobOutcome::Failed(JobError::new(format!("Nothing was exported: {error}"), None))
 }
 
 fn write_example(example: &Example) -> std::io::Result<PathBuf> {

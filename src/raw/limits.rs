@@ -30,6 +30,9 @@ pub const PICKLE_BYTES: u64 = 8 << 30;
 /// Nodes of one pickle's object graph: an honest file of 100,000 tensors has about 3 million.
 pub const PICKLE_NODES: usize = 40_000_000;
 
+/// Opcodes of one pickle stream: what its lists and its stack can take in memory grows with them.
+pub const PICKLE_STEPS: u32 = 200_000_000;
+
 /// Entries of a zip archive. One per storage in a PyTorch file.
 pub const ZIP_ENTRIES: usize = 4_000_000;
 

@@ -7,11 +7,14 @@ use std::path::PathBuf;
 
 use super::compare::CompareChange;
 use super::curves::CurvesChange;
+use super::export::ExportForm;
 use super::scan::Statistic;
+use super::selection::MarkChange;
 use super::settings::{Clip, ThemeChoice, ValueScale};
+use super::table::TableChange;
 use super::tree::{SortColumn, TreeChange};
 use crate::jobs::{CheckpointId, JobEvent, JobKey, LookKey, StatisticsKey};
-use crate::model::Severity;
+use crate::model::{RenameRule, Severity};
 
 /// A page of the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -25,11 +28,13 @@ pub enum Page {
     Curves,
     /// Everything that is not a tensor.
     Metadata,
+    /// What the file would do when it is loaded.
+    Safety,
 }
 
 impl Page {
     /// All pages, in the order of the control and of the keys Ctrl+1, Ctrl+2, ….
-    pub const ALL: [Page; 4] = [Page::Explore, Page::Compare, Page::Curves, Page::Metadata];
+    pub const ALL: [Page; 5] = [Page::Explore, Page::Compare, Page::Curves, Page::Metadata, Page::Safety];
 
     /// Its name.
     pub fn label(self) -> &'static str {
@@ -38,6 +43,7 @@ impl Page {
             Self::Compare => "Compare",
             Self::Curves => "Curves",
             Self::Metadata => "Metadata",
+            Self::Safety => "Safety",
         }
     }
 }
@@ -73,6 +79,10 @@ pub enum Command {
     Tree(CheckpointId, TreeChange),
     /// The same, for the one that is shown.
     TreeCurrent(TreeChange),
+    /// Changes the table of statistics.
+    Table(CheckpointId, TableChange),
+    /// Asks for the layers as a summary prints them.
+    CountLayers(CheckpointId),
     /// Asks for statistics, also after a failure or for a large group.
     Summarise(StatisticsKey),
     /// Stops a job.
@@ -86,6 +96,29 @@ pub enum Command {
     },
     /// Copies the full name of what is selected.
     CopySelectedName,
+    /// Changes what is selected for export.
+    Mark(CheckpointId, MarkChange),
+    /// The same, for the checkpoint that is shown.
+    MarkCurrent(MarkChange),
+    /// Copies the names of what is selected for export.
+    CopySelectedNames,
+    /// Opens the export dialog.
+    ShowExport,
+    /// Opens the export dialog for what a model needs of a checkpoint, under other names: with the rules that
+    /// [`crate::analysis::compatibility::Compatibility::export_rules`] gives.
+    ExportRenamed(CheckpointId, Vec<RenameRule>),
+    /// Changes what the export dialog holds.
+    EditExport(Box<ExportForm>),
+    /// Asks where to save the export.
+    BrowseExport,
+    /// Saves the export there.
+    ExportTo(PathBuf),
+    /// Starts the export.
+    StartExport,
+    /// Closes the export dialog.
+    CloseExport,
+    /// Asks where to save a table of statistics.
+    SaveStatistics,
     /// Puts the cursor into the filter.
     FocusFilter,
     /// Chooses the colours.
@@ -108,6 +141,8 @@ pub enum Command {
     SetScanOnOpen(bool),
     /// Computes the statistics of every tensor.
     Scan(CheckpointId),
+    /// Looks again at what the file would do when it is loaded.
+    Examine(CheckpointId),
     /// Asks for a closer look at a tensor, where it is not known yet.
     Look(LookKey),
     /// Asks for it again, after a failure.
@@ -196,6 +231,7 @@ impl Command {
             Self::OpenFolder,
             Self::CloseCurrent,
             Self::ReloadCurrent,
+            Self::ShowExport,
             Self::FocusFilter,
             Self::ZoomIn,
             Self::ZoomOut,
@@ -216,7 +252,7 @@ impl Command {
             Self::OpenPaths(_) => "Open",
             Self::OpenExample(_) => "Open example",
             Self::EditPath(_) => "Edit path",
-            Self::ClosePathDialog | Self::Cancel(_) => "Cancel",
+            Self::ClosePathDialog | Self::CloseExport | Self::Cancel(_) => "Cancel",
             Self::Close(_) | Self::CloseCurrent => "Close",
             Self::Reload(_) | Self::ReloadCurrent => "Reload",
             Self::Show(_) => "Show",
@@ -229,9 +265,18 @@ impl Command {
                 TreeChange::Select(None) => "Show checkpoint summary",
                 _ => "Change tree",
             },
+            Self::Table(..) => "Change table",
+            Self::CountLayers(_) => "Layers",
             Self::Summarise(_) => "Compute statistics",
             Self::Copy { .. } => "Copy",
             Self::CopySelectedName => "Copy name",
+            Self::Mark(_, change) | Self::MarkCurrent(change) => change.label(),
+            Self::CopySelectedNames => "Copy names of selected tensors",
+            Self::ShowExport | Self::ExportRenamed(..) => "Export…",
+            Self::EditExport(_) => "Edit export",
+            Self::BrowseExport => "Browse…",
+            Self::ExportTo(_) | Self::StartExport => "Export",
+            Self::SaveStatistics => "Save statistics table…",
             Self::FocusFilter => "Filter names",
             Self::SetTheme(ThemeChoice::System) => "Follow system",
             Self::SetTheme(ThemeChoice::Dark) => "Dark",
@@ -245,6 +290,7 @@ impl Command {
             Self::SetHistogramClip(_) => "Values shown",
             Self::SetScanOnOpen(_) => "Scan values when a checkpoint opens",
             Self::Scan(_) => "Scan values",
+            Self::Examine(_) => "Look again",
             Self::Look(_) | Self::LookAgain(_) => "Look",
             Self::SetColourRange(_) => "Colour range",
             Self::SavePicture { .. } | Self::CapturePicture { to_file: true, .. } => "Save picture…",
@@ -279,6 +325,8 @@ impl Command {
             Self::OpenFolder => "Open a SavedModel, a sharded set or a distributed checkpoint",
             Self::Reload(_) | Self::ReloadCurrent => "Read the file again, keeping what is open and selected",
             Self::Close(_) | Self::CloseCurrent => "Close the checkpoint; the file stays as it is",
+            Self::ShowExport => "Write selected tensors, or all, as another file",
+            Self::SaveStatistics => "Save the statistics of every tensor as CSV",
             Self::Scan(_) => "Read all values once, for statistics columns and the health summary",
             Self::FocusFilter => {
                 "Show only tensors whose name contains a text, fits a * pattern or a /regex/"
@@ -294,6 +342,7 @@ impl Command {
             Self::OpenFolder => Some(Shortcut { command: true, shift: true, key: "O" }),
             Self::CloseCurrent => Some(Shortcut::command("W")),
             Self::ReloadCurrent => Some(Shortcut::command("R")),
+            Self::ShowExport => Some(Shortcut::command("E")),
             Self::FocusFilter => Some(Shortcut::command("K")),
             Self::ZoomIn => Some(Shortcut::command("Plus")),
             Self::ZoomOut => Some(Shortcut::command("Minus")),
@@ -302,6 +351,7 @@ impl Command {
             Self::ShowPage(Page::Compare) => Some(Shortcut::command("2")),
             Self::ShowPage(Page::Curves) => Some(Shortcut::command("3")),
             Self::ShowPage(Page::Metadata) => Some(Shortcut::command("4")),
+            Self::ShowPage(Page::Safety) => Some(Shortcut::command("5")),
             Self::TreeCurrent(TreeChange::ExpandAll) => {
                 Some(Shortcut { command: true, shift: true, key: "E" })
             }

@@ -4,6 +4,7 @@ use egui::{Align2, FontId, Frame, Margin, Panel, Rect, Role, ScrollArea, Sense, 
 
 use super::widgets::{clipped_text, close_button_ui, section_ui};
 use super::{ViewContext, theme};
+use crate::analysis::safety::Verdict;
 use crate::jobs::Loadable;
 use crate::model::Severity;
 use crate::state::compare::Side;
@@ -116,8 +117,10 @@ fn entry_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
 
     let mut detail_rect = bottom;
     let health = entry.scan.verdict().and_then(|verdict| verdict.health.worst());
+    let is_dangerous = ctx.state.safety.verdict(entry.id) == Some(Verdict::Dangerous);
     let dot = match (&entry.checkpoint, checkpoint.and_then(|checkpoint| checkpoint.worst_problem())) {
         (Loadable::Failed { .. }, _) => Some(theme.error),
+        _ if is_dangerous => Some(theme.error),
         _ if entry.changed_on_disk => Some(theme.partner),
         (_, problem) if problem.max(health) > Some(Severity::Info) => {
             problem.max(health).map(|severity| theme.severity(severity))
@@ -131,6 +134,7 @@ fn entry_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
     let detail = match (&entry.checkpoint, checkpoint) {
         (Loadable::Pending { .. }, _) => "Opening…".to_owned(),
         (Loadable::Failed { .. }, _) => "Could not be opened".to_owned(),
+        _ if is_dangerous => "Dangerous to load in Python".to_owned(),
         _ if entry.changed_on_disk => "Changed on disk".to_owned(),
         (_, Some(checkpoint)) => about(checkpoint),
         _ => String::new(),

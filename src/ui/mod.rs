@@ -8,9 +8,12 @@ pub mod compare;
 pub mod curves;
 pub mod dialogs;
 pub mod explore;
+pub mod export_dialog;
 pub mod inspector;
 pub mod menu_bar;
 pub mod metadata;
+pub mod safety;
+pub mod selection_bar;
 pub mod status_line;
 pub mod theme;
 pub mod tree_table;
@@ -99,6 +102,10 @@ impl Views {
             (None, _) => {
                 egui::CentralPanel::default().frame(page).show(ui, |ui| welcome::welcome_ui(ui, ctx));
             }
+            // Files that do not open are looked at as well.
+            (Some(entry), Page::Safety) => {
+                egui::CentralPanel::default().frame(page).show(ui, |ui| safety::safety_ui(ui, ctx, entry));
+            }
             (Some(_), Page::Compare) => {
                 egui::CentralPanel::default().frame(page).show(ui, |ui| self.compare.ui(ui, ctx));
             }
@@ -110,7 +117,7 @@ impl Views {
                     return;
                 };
                 match page_kind {
-                    Page::Explore | Page::Compare | Page::Curves => {
+                    Page::Explore | Page::Compare | Page::Curves | Page::Safety => {
                         explore::explore_ui(self, ui, ctx, entry, checkpoint)
                     }
                     Page::Metadata => {

@@ -11,8 +11,10 @@ use tempfile::TempDir;
 
 mod compare;
 mod curves;
+mod export;
 #[path = "../support/safetensors_file.rs"]
 mod safetensors_file;
+mod safety;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ckptscope"));

@@ -8,6 +8,7 @@ mod compare;
 mod curves;
 mod inspectors;
 mod many;
+mod safety;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;

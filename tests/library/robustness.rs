@@ -10,6 +10,8 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use ckptscope::analysis::StatisticsBuilder;
+use ckptscope::analysis::safety::judge;
+use ckptscope::model::Progress;
 
 use crate::support::{Fixture, fixtures_of, open, read};
 
@@ -52,6 +54,8 @@ static ALLOCATOR: Watching = Watching;
 
 /// Everything that a user's click would do with the file.
 fn use_whole(path: &Path) {
+    // What it would do when it is loaded; an error is an answer.
+    let _ = ckptscope::formats::examine(path, true, &Progress::new()).map(|evidence| judge(&evidence));
     let Ok(checkpoint) = open(path) else { return };
     let _ = checkpoint.layer_tree();
     let _ = format!("{:?}", checkpoint.metadata());

@@ -60,8 +60,17 @@ pub fn formats() -> Vec<String> {
         .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .filter(|name| {
-            !["analysis", "compare", "generate", "keras_layers", "large", "not_checkpoints", "parity"]
-                .contains(&name.as_str())
+            ![
+                "analysis",
+                "compare",
+                "generate",
+                "hostile",
+                "keras_layers",
+                "large",
+                "not_checkpoints",
+                "parity",
+            ]
+            .contains(&name.as_str())
         })
         .collect();
     names.sort();

@@ -8,3 +8,4 @@ pub mod prototext;
 pub mod sstable;
 pub mod tar;
 pub mod zip;
+pub mod zip_records;

@@ -291,7 +291,7 @@ fn outer_keys(text: &str) -> Vec<String> {
 }
 
 /// Parses JSON as Python writes it: `NaN`, `Infinity` and `-Infinity` are kept as text.
-pub(super) fn parse_json(text: &str) -> Result<Json, serde_json::Error> {
+pub(in crate::formats) fn parse_json(text: &str) -> Result<Json, serde_json::Error> {
     serde_json::from_str(text)
         .or_else(|error| serde_json::from_str(&quote_non_finite(text)).map_err(|_| error))
 }

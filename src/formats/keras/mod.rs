@@ -28,6 +28,7 @@ mod weights;
 
 use self::catalogue::{Catalogue, DatasetReader};
 use self::config::Layer;
+pub(super) use self::config::parse_json;
 use super::containers::hdf5;
 use super::{Format, Probe};
 use crate::model::{CheckpointParts, LayerInfo, Problem, Progress, ReadError, TensorRole, Value};

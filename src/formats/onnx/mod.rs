@@ -116,7 +116,7 @@ impl Format for Onnx {
 
 /// Whether the message has a model's fields and no others: a version and a graph, or, where the file is cut off, at
 /// least a version and a producer's name.
-fn is_model(source: &ByteSource) -> bool {
+pub(super) fn is_model(source: &ByteSource) -> bool {
     let Ok(fields) = SourceFields::new(source, 0, source.len()) else { return false };
     let (mut version, mut producer, mut graph) = (false, false, false);
     for field in fields.take(FIELDS_PROBED) {

@@ -43,6 +43,7 @@ use super::{Format, Probe};
 use crate::model::{CheckpointParts, Problem, Progress, ReadError, Value};
 use crate::raw::ByteSource;
 use gathered::Gathered;
+pub use joblib::follows as joblib_follows;
 use storage::{Members, NoStorages, StorageMap};
 use view::View;
 

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Effect;
+use super::opening::close;
 use crate::analysis::name_pattern::NamePattern;
 use crate::jobs::curves::{GatherOptions, Gathered};
 use crate::jobs::{CheckpointId, JobOutcome, JobOutput, JobRequest, Loadable};
 use crate::model::Severity;
 use crate::state::curves::CurvesTab;
-use crate::state::{AppState, CurvesChange, Page};
+use crate::state::{AppState, CurvesChange, OpenCheckpoint, Page};
 
 /// Shows the page; with nothing gathered yet, gathers what lies around the shown checkpoint.
 pub(super) fn show(state: &mut AppState) -> Vec<Effect> {
@@ -17,19 +18,21 @@ pub(super) fn show(state: &mut AppState) -> Vec<Effect> {
     if !state.curves.is_empty() {
         return Vec::new();
     }
-    let current = state.session.current().filter(|entry| entry.example.is_none());
-    match current.map(|entry| around(entry)) {
+    match state.session.current().map(around) {
         Some(paths) => load(state, paths),
         None => Vec::new(),
     }
 }
 
 /// The series that a checkpoint is one of, or else the checkpoint alone.
-fn around(entry: &crate::state::OpenCheckpoint) -> Vec<PathBuf> {
+fn around(entry: &OpenCheckpoint) -> Vec<PathBuf> {
     let is_of_series = !entry.series.is_empty();
     match entry.path.parent().filter(|_| is_of_series) {
         Some(folder) => vec![folder.to_owned()],
-        None => vec![entry.path.clone()],
+        // An example lies elsewhere than its entry says.
+        None => {
+            vec![entry.checkpoint.value().map_or(&*entry.path, |checkpoint| checkpoint.path()).to_owned()]
+        }
     }
 }
 
@@ -126,8 +129,7 @@ fn want_drift(state: &mut AppState, is_asked: bool) -> Vec<Effect> {
 /// A path that was to be opened turned out to be a log or a folder of checkpoints.
 pub(super) fn opened(state: &mut AppState, id: CheckpointId, gathered: &Arc<Gathered>) -> Vec<Effect> {
     let Some(path) = state.session.entry(id).map(|entry| entry.path.clone()) else { return Vec::new() };
-    state.session.remove(id);
-    state.compare.forget(id);
+    let effects = close(state, id);
     state.settings.remember(&path, format!("{} curves", gathered.curves().count()));
     state.curves.begin(vec![path]);
     state.curves.take(gathered);
@@ -135,7 +137,8 @@ pub(super) fn opened(state: &mut AppState, id: CheckpointId, gathered: &Arc<Gath
     if state.curves.lines.is_empty() {
         state.curves.tab = CurvesTab::Best;
     }
-    vec![Effect::WatchFiles]
+    // With the page, its files are watched: closing says so already.
+    effects
 }
 
 pub(super) fn gathered(state: &mut AppState, serial: u64, outcome: JobOutcome) -> Vec<Effect> {

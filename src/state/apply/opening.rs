@@ -6,8 +6,11 @@ use std::sync::Arc;
 use super::Effect;
 use super::analyses::{begin_scan, wanted_statistics};
 use super::compare;
-use crate::jobs::{CheckpointId, EXAMPLES, JobRequest, Loadable, Surroundings};
+use super::prepared::submitted;
+use crate::jobs::{CheckpointId, EXAMPLES, JobRequest, Loadable, Purpose, Surroundings};
 use crate::model::Checkpoint;
+use crate::state::selection::Marks;
+use crate::state::table::TableState;
 use crate::state::tree::TreeState;
 use crate::state::{AppState, about};
 
@@ -51,6 +54,7 @@ pub(super) fn close(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
     state.statistics.forget(id);
     state.looks.forget(id);
     state.compare.forget(id);
+    state.safety.forget(id);
     let mut effects = vec![Effect::CancelAllOf(id), Effect::WatchFiles];
     effects.extend(wanted_statistics(state, false));
     effects
@@ -60,6 +64,7 @@ pub(super) fn reload(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
     let Some(new) = state.session.renew(id) else { return Vec::new() };
     state.statistics.forget(id);
     state.looks.forget(id);
+    state.safety.forget(id);
     state.compare.renew(id, new);
     state.compare.drop_stale();
     let Some(entry) = state.session.entry_mut(new) else { return Vec::new() };
@@ -79,10 +84,14 @@ pub(super) fn opened(
     around: Surroundings,
 ) -> Vec<Effect> {
     let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
-    entry.tree = match entry.checkpoint.value() {
+    entry.marks = Marks::default();
+    let (tree, work) = match entry.checkpoint.value() {
         Some(before) => entry.tree.carry_over(before, checkpoint),
         None => TreeState::new(checkpoint),
     };
+    entry.tree = tree;
+    entry.table = TableState::default();
+    entry.layers = None;
     entry.checkpoint = Loadable::Ready(checkpoint.clone());
     entry.identity = around.identity;
     entry.series = around.series;
@@ -91,8 +100,20 @@ pub(super) fn opened(
         state.settings.remember(&path, about(checkpoint));
     }
     let mut effects = vec![Effect::WatchFiles];
+    effects.extend(submitted(id, Purpose::Tree, work));
     effects.extend(begin_scan(state, id));
     effects.extend(wanted_statistics(state, false));
     effects.extend(compare::wanted(state));
+    effects.extend(examine(state, id));
     effects
+}
+
+/// Looks at what the file of an entry would do when it is loaded.
+pub(super) fn examine(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
+    let Some(entry) = state.session.entry(id) else { return Vec::new() };
+    let checkpoint = entry.checkpoint.value().cloned();
+    // An example has a place of its own on the disk.
+    let path = checkpoint.as_ref().map_or_else(|| entry.path.clone(), |opened| opened.path().to_owned());
+    state.safety.begin(id);
+    vec![Effect::Submit(JobRequest::Examine { id, path, checkpoint })]
 }

@@ -4,6 +4,7 @@ mod checkpoint;
 mod health;
 pub(super) mod heat_map;
 mod heat_map_paint;
+mod heat_map_view;
 mod layer;
 mod layer_table;
 mod norms;
@@ -26,6 +27,7 @@ use crate::jobs::{JobKey, Loadable};
 use crate::model::Checkpoint;
 use crate::state::{Command, Item, OpenCheckpoint};
 
+pub use health::health_ui;
 pub use parts::problems_ui;
 
 /// The inspector, with numbers made when what they are of changes.

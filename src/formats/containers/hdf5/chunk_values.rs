@@ -4,6 +4,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use super::chunk_tree::{Chunk, Chunks};
+use super::fletcher;
 use crate::model::{Progress, ReadError, Shape};
 use crate::raw::{ByteSource, limits};
 
@@ -129,7 +130,10 @@ impl ChunkedValues {
                         .ok_or_else(|| broken("it does not inflate"))?;
                 }
                 // The checksum stands behind the values.
-                _ => bytes.truncate(bytes.len().saturating_sub(4)),
+                _ => {
+                    let values = fletcher::verified(&bytes).map(<[u8]>::len);
+                    bytes.truncate(values.ok_or_else(|| broken("its checksum is wrong"))?);
+                }
             }
         }
         if bytes.len() as u64 == wanted { Ok(bytes) } else { Err(broken("it has another size than a chunk")) }

@@ -29,8 +29,19 @@ pub struct Dataset {
     pub texts: Option<Value>,
     /// Why its values cannot be read, or what is odd about it.
     pub defect: Option<String>,
+    /// Where its values are, if not here.
+    pub outside: Option<Outside>,
     swap_unit: u32,
     storage: Storage,
+}
+
+/// Places outside of the dataset, or of the file, where values can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outside {
+    /// In other datasets, perhaps of other files.
+    Virtual,
+    /// In another file, as raw bytes.
+    External,
 }
 
 #[derive(Debug)]
@@ -73,6 +84,7 @@ impl Dataset {
             attributes: attributes::of_dataset(&handle).0,
             texts: None,
             defect: None,
+            outside: None,
             swap_unit: 1,
             storage: Storage::Refused,
         };
@@ -126,6 +138,7 @@ impl Dataset {
         };
         match layout {
             Layout::Virtual => {
+                self.outside = Some(Outside::Virtual);
                 Err("it is a virtual dataset: its values are in other datasets, which are not opened"
                     .to_owned())
             }
@@ -145,7 +158,12 @@ impl Dataset {
             }
             Layout::Contiguous { address: None, .. } => {
                 // Asking for no rows reads nothing, but tells whether the values are outside the file.
-                handle.read_raw_rows(0, 0).map_err(|error| error.to_string())?;
+                if let Err(error) = handle.read_raw_rows(0, 0) {
+                    if matches!(error, hdf5::Error::Format(hdf5::FormatError::UnsupportedExternalStorage)) {
+                        self.outside = Some(Outside::External);
+                    }
+                    return Err(error.to_string());
+                }
                 self.storage = through_library(handle, None);
                 Ok(())
             }

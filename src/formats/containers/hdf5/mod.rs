@@ -15,10 +15,11 @@ mod attributes;
 mod chunk_tree;
 mod chunk_values;
 mod dataset;
+mod fletcher;
 mod header;
 mod links;
 
-pub use dataset::Dataset;
+pub use dataset::{Dataset, Outside};
 pub use links::Link;
 
 use std::collections::HashMap;

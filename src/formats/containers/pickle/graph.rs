@@ -8,6 +8,9 @@ use std::collections::HashMap;
 use crate::model::ReadError;
 use crate::raw::{ByteSource, limits};
 
+/// Tricks that are kept of one stream.
+pub const TRICKS: usize = 1000;
+
 /// A node of one [`Graph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(u32);
@@ -81,6 +84,10 @@ impl Global {
 /// A call that was not made, and what was done to its result.
 #[derive(Debug, Clone)]
 pub struct Call {
+    /// The opcode that asks for the call: `REDUCE`, `NEWOBJ`, `NEWOBJ_EX`, `INST` or `OBJ`.
+    pub opcode: &'static str,
+    /// Where the opcode stands, in bytes from the start of the source.
+    pub offset: u64,
     /// What would have been called.
     pub callable: NodeId,
     /// Its positional arguments, a tuple in honest files.
@@ -93,6 +100,15 @@ pub struct Call {
     pub items: Vec<NodeId>,
     /// Keys and values stored in it, alternating.
     pub entries: Vec<NodeId>,
+}
+
+/// Something that a stream does beside describing values, and that no honest writer asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trick {
+    /// `BUILD` on a class or function itself: it sets attributes of what the whole program uses.
+    AltersGlobal(NodeId),
+    /// `STACK_GLOBAL` with a module or name that a call would give: what it imports is known only to whoever calls.
+    ComputedName(NodeId),
 }
 
 /// The bytes of a byte string or a long text.
@@ -118,6 +134,7 @@ pub struct Graph {
     globals: Vec<Global>,
     global_ids: HashMap<(String, String), NodeId>,
     calls: Vec<Call>,
+    tricks: Vec<(Trick, u64)>,
 }
 
 impl Graph {
@@ -157,6 +174,16 @@ impl Graph {
     /// Everything imported, in order of first mention.
     pub fn globals(&self) -> &[Global] {
         &self.globals
+    }
+
+    /// All calls that would be made, in order.
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// What the stream does beside describing values, each with its offset; at most [`TRICKS`].
+    pub fn tricks(&self) -> &[(Trick, u64)] {
+        &self.tricks
     }
 
     /// The text of a text node that is held in memory.
@@ -299,12 +326,15 @@ impl Graph {
 
     pub(super) fn add_call(
         &mut self,
+        (opcode, offset): (&'static str, u64),
         callable: NodeId,
         args: NodeId,
         keywords: Option<NodeId>,
     ) -> Result<NodeId, ReadError> {
         let index = self.calls.len() as u32;
         self.calls.push(Call {
+            opcode,
+            offset,
             callable,
             args,
             keywords,
@@ -347,6 +377,12 @@ impl Graph {
             Node::Dict(index) => self.lists.get_mut(index as usize),
             Node::Call(index) => self.calls.get_mut(index as usize).map(|call| &mut call.entries),
             _ => None,
+        }
+    }
+
+    pub(super) fn note(&mut self, trick: Trick, offset: u64) {
+        if self.tricks.len() < TRICKS {
+            self.tricks.push((trick, offset));
         }
     }
 

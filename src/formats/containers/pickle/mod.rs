@@ -14,11 +14,13 @@
 //! not read but kept as ranges of the source.
 
 mod graph;
+mod linear;
 mod memo;
 mod opcodes;
 mod operands;
 mod vm;
 mod window;
 
-pub use graph::{Call, Content, Global, Graph, Node, NodeId};
-pub use vm::{Follows, Parsed, parse, parse_interleaved};
+pub use graph::{Call, Content, Global, Graph, Node, NodeId, Trick};
+pub use linear::{Linear, Named, scan};
+pub use vm::{Follows, Parsed, Partial, parse, parse_as_far, parse_interleaved};

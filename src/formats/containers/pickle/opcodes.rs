@@ -2,7 +2,7 @@
 //!
 //! Source: `CPython`'s `Lib/pickletools.py`, in the order of its subjects.
 
-use super::graph::{Graph, Node};
+use super::graph::{Graph, Node, NodeId, Trick};
 use super::operands::LINE_BYTES;
 use super::vm::Machine;
 use crate::model::ReadError;
@@ -202,24 +202,20 @@ impl Machine<'_> {
             0x93 => {
                 let name = self.pop(at, "STACK_GLOBAL")?;
                 let module = self.pop(at, "STACK_GLOBAL")?;
-                let (Some(module), Some(name)) = (self.graph.text(module), self.graph.text(name)) else {
-                    return Err(ReadError::malformed("the pickle", at, "STACK_GLOBAL needs two texts"));
-                };
-                let (module, name) = (module.to_owned(), name.to_owned());
-                let id = self.graph.add_global(&module, &name, at)?;
-                self.stack.push(id);
+                self.stack_global(module, name, at)?;
             }
             b'R' | 0x81 => {
-                let args = self.pop(at, "REDUCE")?;
-                let callable = self.pop(at, "REDUCE")?;
-                let id = self.graph.add_call(callable, args, None)?;
+                let opcode = if opcode == b'R' { "REDUCE" } else { "NEWOBJ" };
+                let args = self.pop(at, opcode)?;
+                let callable = self.pop(at, opcode)?;
+                let id = self.graph.add_call((opcode, at), callable, args, None)?;
                 self.stack.push(id);
             }
             0x92 => {
                 let keywords = self.pop(at, "NEWOBJ_EX")?;
                 let args = self.pop(at, "NEWOBJ_EX")?;
                 let callable = self.pop(at, "NEWOBJ_EX")?;
-                let id = self.graph.add_call(callable, args, Some(keywords))?;
+                let id = self.graph.add_call(("NEWOBJ_EX", at), callable, args, Some(keywords))?;
                 self.stack.push(id);
             }
             b'i' => {
@@ -227,7 +223,7 @@ impl Machine<'_> {
                 let callable = self.pop(at, "INST")?;
                 let args = self.take_marked(at, "INST")?;
                 let args = self.graph.add_tuple(&args)?;
-                let id = self.graph.add_call(callable, args, None)?;
+                let id = self.graph.add_call(("INST", at), callable, args, None)?;
                 self.stack.push(id);
             }
             b'o' => {
@@ -236,7 +232,7 @@ impl Machine<'_> {
                     return Err(ReadError::malformed("the pickle", at, "OBJ needs a class"));
                 };
                 let args = self.graph.add_tuple(args)?;
-                let id = self.graph.add_call(callable, args, None)?;
+                let id = self.graph.add_call(("OBJ", at), callable, args, None)?;
                 self.stack.push(id);
             }
             b'b' => {
@@ -245,7 +241,9 @@ impl Machine<'_> {
                 if let Some(call) = self.graph.call_mut(target) {
                     call.state = Some(state);
                     self.interleaved(target, at)?;
-                } else if !matches!(self.graph.node(target), Node::Persistent(_) | Node::Global(_)) {
+                } else if matches!(self.graph.node(target), Node::Global(_)) {
+                    self.graph.note(Trick::AltersGlobal(target), at);
+                } else if !matches!(self.graph.node(target), Node::Persistent(_)) {
                     return Err(ReadError::malformed("the pickle", at, "BUILD on a plain value"));
                 }
             }
@@ -283,6 +281,24 @@ impl Machine<'_> {
                 return Err(ReadError::malformed("the pickle", at, reason));
             }
         }
+        Ok(())
+    }
+
+    fn stack_global(&mut self, module: NodeId, name: NodeId, at: u64) -> Result<(), ReadError> {
+        /// Stands for a text that a call would give.
+        const COMPUTED: &str = "<computed>";
+        let text = |id: NodeId| match self.graph.node(id) {
+            Node::Call(_) | Node::Persistent(_) => Some(COMPUTED.to_owned()),
+            _ => self.graph.text(id).map(str::to_owned),
+        };
+        let (Some(module), Some(name)) = (text(module), text(name)) else {
+            return Err(ReadError::malformed("the pickle", at, "STACK_GLOBAL needs two texts"));
+        };
+        let id = self.graph.add_global(&module, &name, at)?;
+        if module == COMPUTED || name == COMPUTED {
+            self.graph.note(Trick::ComputedName(id), at);
+        }
+        self.stack.push(id);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use super::graph::{Graph, Node, NodeId};
 use super::memo::Memo;
 use super::window::Window;
 use crate::model::{Progress, ReadError};
-use crate::raw::ByteSource;
+use crate::raw::{ByteSource, limits};
 
 /// One pickle of a source.
 #[derive(Debug)]
@@ -35,6 +35,19 @@ pub enum Follows {
     Pickle,
 }
 
+/// One pickle of a source, as far as it goes.
+#[derive(Debug)]
+pub struct Partial {
+    /// All values up to where the machine stopped.
+    pub graph: Graph,
+    /// The value that the pickle stands for, or why the stream does not lead to one.
+    pub root: Result<NodeId, ReadError>,
+    /// The highest protocol that the stream declares; 0 where it declares none.
+    pub protocol: u8,
+    /// Where the machine stopped: behind the pickle, or behind the opcode that it could not carry out.
+    pub end: u64,
+}
+
 /// Reads one pickle of `source`, beginning at `offset`.
 pub fn parse(source: &ByteSource, offset: u64, progress: &Progress) -> Result<Parsed, ReadError> {
     parse_interleaved(source, offset, progress, &|_, _| None)
@@ -48,6 +61,17 @@ pub fn parse_interleaved(
     progress: &Progress,
     follows: &dyn Fn(&Graph, NodeId) -> Option<Follows>,
 ) -> Result<Parsed, ReadError> {
+    let Partial { graph, root, protocol, end } = parse_as_far(source, offset, progress, follows);
+    root.map(|root| Parsed { graph, root, protocol, end })
+}
+
+/// The same, keeping what a broken stream describes before it breaks: Python, too, carries out the opcodes up to there.
+pub fn parse_as_far(
+    source: &ByteSource,
+    offset: u64,
+    progress: &Progress,
+    follows: &dyn Fn(&Graph, NodeId) -> Option<Follows>,
+) -> Partial {
     let mut machine = Machine {
         progress,
         follows,
@@ -59,8 +83,8 @@ pub fn parse_interleaved(
         memo: Memo::default(),
         protocol: 0,
     };
-    let root = machine.run()?;
-    Ok(Parsed { end: machine.window.offset(), graph: machine.graph, root, protocol: machine.protocol })
+    let root = machine.run();
+    Partial { end: machine.window.offset(), graph: machine.graph, root, protocol: machine.protocol }
 }
 
 /// The state while one pickle is read.
@@ -85,6 +109,15 @@ impl Machine<'_> {
             steps = steps.wrapping_add(1);
             if steps.is_multiple_of(1 << 16) {
                 self.progress.advance(0)?;
+                // Values that cost one byte each in the stream cost more here.
+                let held = self.stack.len() + self.marks.len();
+                if held > limits::PICKLE_NODES || steps > limits::PICKLE_STEPS {
+                    return Err(ReadError::OverLimit {
+                        what: "the number of opcodes in a pickle".into(),
+                        value: steps.into(),
+                        limit: limits::PICKLE_STEPS.into(),
+                    });
+                }
             }
             let at = self.window.offset();
             let opcode = self.window.u8("a pickle")?;
