@@ -52,7 +52,13 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failu
         .map(|(id, _)| id)
         .collect();
     let verified = if options.json {
-        let json = InspectJson { checkpoint: &checkpoint, ids: &ids, wanted, unreadable: RefCell::default(), verified: RefCell::default() };
+        let json = InspectJson {
+            checkpoint: &checkpoint,
+            ids: &ids,
+            wanted,
+            unreadable: RefCell::default(),
+            verified: RefCell::default(),
+        };
         serde_json::to_writer(&mut *out, &json).map_err(std::io::Error::from)?;
         writeln!(out)?;
         json.verified.into_inner()
@@ -129,7 +135,11 @@ fn verified_lines(verified: &Verified, colours: bool, out: &mut impl Write) -> R
         writeln!(out, "damage: {}", text::escape(damage))?;
     }
     if verified.damage.len() > PROBLEMS_SHOWN {
-        writeln!(out, "… {} more (--json shows all)", text::count((verified.damage.len() - PROBLEMS_SHOWN) as u64))?;
+        writeln!(
+            out,
+            "… {} more (--json shows all)",
+            text::count((verified.damage.len() - PROBLEMS_SHOWN) as u64)
+        )?;
     }
     Ok(())
 }

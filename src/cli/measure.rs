@@ -68,8 +68,11 @@ impl Unreadable {
     /// The finding about a tensor.
     pub fn problem(&self, id: TensorId) -> Problem {
         let reason = self.reason.as_str();
-        let problem =
-            if self.is_damage { Problem::error("unreadable", reason) } else { Problem::info("unreadable", reason) };
+        let problem = if self.is_damage {
+            Problem::error("unreadable", reason)
+        } else {
+            Problem::info("unreadable", reason)
+        };
         problem.on(id)
     }
 }

@@ -37,7 +37,10 @@ impl Verified {
             let is_damage = |kind: Oddity| {
                 matches!(
                     kind,
-                    Oddity::ChecksumMismatch | Oddity::BrokenArchive | Oddity::ContradictoryHeaders | Oddity::BrokenPickle
+                    Oddity::ChecksumMismatch
+                        | Oddity::BrokenArchive
+                        | Oddity::ContradictoryHeaders
+                        | Oddity::BrokenPickle
                 )
             };
             for seen in evidence.observations.iter().filter(|seen| is_damage(seen.kind)) {
@@ -55,7 +58,8 @@ impl Verified {
             if problem.tensor.is_some_and(|id| !broken.insert(id)) {
                 continue;
             }
-            let name = problem.tensor.map(|id| format!("{}: ", checkpoint.tensor(id).name)).unwrap_or_default();
+            let name =
+                problem.tensor.map(|id| format!("{}: ", checkpoint.tensor(id).name)).unwrap_or_default();
             damage.push(format!("{name}{}", problem.message));
         }
         let failed: HashSet<TensorId> = unreadable.iter().filter_map(|problem| problem.tensor).collect();

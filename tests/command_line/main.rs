@@ -10,9 +10,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 mod compare;
-mod safety;
 #[path = "../support/safetensors_file.rs"]
 mod safetensors_file;
+mod safety;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ckptscope"));

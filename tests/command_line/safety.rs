@@ -78,7 +78,10 @@ fn sarif_names_the_rule_the_file_and_the_place() {
     let found: Value = serde_json::from_slice(&std::fs::read(&log).expect("written")).expect("JSON");
     assert_eq!(found["version"], "2.1.0");
     let first = &found["runs"][0]["results"][0];
-    assert_eq!((first["ruleId"].as_str(), first["level"].as_str()), (Some("dangerous-import"), Some("error")));
+    assert_eq!(
+        (first["ruleId"].as_str(), first["level"].as_str()),
+        (Some("dangerous-import"), Some("error"))
+    );
     let rules = found["runs"][0]["tool"]["driver"]["rules"].as_array().expect("rules");
     let index = first["ruleIndex"].as_u64().expect("an index") as usize;
     assert_eq!(rules[index]["id"], first["ruleId"]);
@@ -102,7 +105,12 @@ fn what_cannot_be_looked_at_is_an_error() {
 
 #[test]
 fn verifying_a_whole_file_prints_hashes_and_ends_well() {
-    for file in ["pytorch/state_dict.pt", "keras/compressed_and_big_endian.h5", "keras/growing_in_two_dimensions.h5", "safetensors/metadata.safetensors"] {
+    for file in [
+        "pytorch/state_dict.pt",
+        "keras/compressed_and_big_endian.h5",
+        "keras/growing_in_two_dimensions.h5",
+        "safetensors/metadata.safetensors",
+    ] {
         let output = run(&["inspect", "--verify"], &fixture(file));
         let text = stdout(&output);
         assert_eq!(output.status.code(), Some(0), "{file}: {text}");

@@ -14,7 +14,8 @@ fn opened(name: &str, scratch: &Path) -> (ckptscope::model::Checkpoint, std::pat
     (open(&path).unwrap(), path)
 }
 
-const FILES: [&str; 4] = ["pytorch/state_dict", "safetensors/batch_norm", "keras/keras2_model", "gguf/tensor_types"];
+const FILES: [&str; 4] =
+    ["pytorch/state_dict", "safetensors/batch_norm", "keras/keras2_model", "gguf/tensor_types"];
 
 #[test]
 fn a_file_that_shrinks_while_it_is_open_gives_errors() {

@@ -45,7 +45,10 @@ mod tests {
     fn checksums_are_those_of_the_library() {
         for (values, stored) in [
             ((0..5u8).collect::<Vec<u8>>(), [0x04, 0x06, 0x09, 0x08]),
-            ([0f32, 1.0, 2.0].iter().flat_map(|value| value.to_le_bytes()).collect(), [0x7f, 0x80, 0xfe, 0x80]),
+            (
+                [0f32, 1.0, 2.0].iter().flat_map(|value| value.to_le_bytes()).collect(),
+                [0x7f, 0x80, 0xfe, 0x80],
+            ),
             ((0..2000u32).map(|value| value as u8).collect(), [0x28, 0x44, 0x7d, 0x04]),
         ] {
             let mut chunk = values.clone();
