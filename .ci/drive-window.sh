@@ -105,13 +105,23 @@ if [ -n "${GUI_DRIVE:-}" ]; then
     drive "wait-for 10 Bins of the histogram" "expect std" "expect-none There are no elements"
     passed "a tensor has its statistics and its histogram"
     drive "wait-for 10 Heat map of the values" "settle" "screenshot $pictures/window-explore.png"
-    drive "click Norms" "wait-for 10 L2 norm of each row" "click Values" "wait-for 10 Copy" "click Overview"
-    passed "a tensor has its heat map, its norms and its values"
+    drive "click Norms" "wait-for 10 L2 norm of each row" "click Values" "wait-for 10 Copy or save the values" "click Spectrum" "click Compute spectrum" "wait-for 30 spectral norm"
+    drive "click Overview" "click conv_1" "wait-for 10 Area of kernel" "click Tensors (" "wait-for 10 Statistics of conv_1.kernel"
+    drive "click Edit" "click Show checkpoint summary" "wait-for 10 Health" "click Layers" "wait-for 10 Layer conv_1" "click Overview"
+    passed "each inspector of a tensor, a layer and a checkpoint shows its numbers"
     drive "click Metadata" "wait-for 5 training_config" "settle" "screenshot $pictures/window-metadata.png"
     passed "the metadata page shows what is no tensor"
     open_by_dialog "$second"
     drive "wait-for 10 best_accuracy" "click Explore" "wait-for 5 model_state_dict" "expect $(basename "$first")"
     passed "a second file is open beside the first"
+
+    open_by_dialog "$root/tests/fixtures/compare/fine_tune_left.pt"
+    open_by_dialog "$root/tests/fixtures/compare/fine_tune_right.pt"
+    # The second node of that name is the entry of the submenu; the first is the one of the list.
+    drive "right-click fine_tune_left.pt" "click Compare with…" "settle" "click-nth 2 fine_tune_right.pt" "wait-for 10 2 changed"
+    drive "click blocks.11.attn.weight" "wait-for 10 Heat map of the differences" "settle" "screenshot $pictures/window-compare.png"
+    drive "click Will it load" "wait-for 5 refuse it" "click Explore"
+    passed "two files are compared, down to the values of one tensor"
 
     # 32 GiB of zeros that take no space: long enough to be stopped on any machine.
     large=$scratch/large.safetensors bytes=$((32 << 30))

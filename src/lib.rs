@@ -4,7 +4,7 @@
 //! bytes on disk ──formats──▶ Checkpoint (catalogue now, values later)
 //!      │                        │                    │
 //!      └─training_logs─▶ Series │                    │
-//!                          analysis (pure)        export (reports)
+//!                          analysis (pure)        export (writers)
 //!                               │                    │
 //!                               └──── jobs (threads, progress, cancel) ────┐
 //!                                                                          ▼

@@ -25,6 +25,19 @@ impl Subject<'_> {
     fn is_weight(&self) -> bool {
         matches!(self.tensor.role, TensorRole::Parameter | TensorRole::Ema | TensorRole::Unknown)
             && (self.tensor.dtype.is_float() || self.is_quantised())
+            && !self.is_of_a_program()
+    }
+
+    /// Whether it is a number in a graph's program, such as what variables are initialised with, rather than a weight.
+    fn is_of_a_program(&self) -> bool {
+        let name = self.tensor.name.as_str();
+        match self.format {
+            "tf-meta-graph" => true, // the weights stand in the checkpoint beside it
+            "tf-graph" => {
+                name.contains("/Initializer/") || self.last_name().split('_').next() == Some("const")
+            }
+            _ => false,
+        }
     }
 
     fn is_quantised(&self) -> bool {
@@ -148,36 +161,38 @@ fn dead_slices(subject: &Subject<'_>) -> Option<Finding> {
     if !subject.is_weight() {
         return None;
     }
-    let mut parts = Vec::new();
-    if dead.rows > 0 {
-        parts.push(format!("{} of {rows} rows ({})", dead.rows, indices(dead.rows, &dead.first_rows)));
-    }
     // The last axis of more than two is an output in Keras and TensorFlow, but part of a kernel in PyTorch.
     let channels_last = subject.format.starts_with("keras") || subject.format.starts_with("tf");
-    if dead.columns > 0 && (dims.len() == 2 || channels_last) {
-        parts.push(format!(
-            "{} of {columns} columns ({})",
-            dead.columns,
-            indices(dead.columns, &dead.first_columns)
-        ));
+    let dead_columns = if dims.len() == 2 || channels_last { dead.columns } else { 0 };
+    let mut parts = Vec::new();
+    if dead.rows > 0 {
+        parts.push(slices("row", dead.rows, rows, &dead.first_rows));
+    }
+    if dead_columns > 0 {
+        parts.push(slices("column", dead_columns, columns, &dead.first_columns));
     }
     if parts.is_empty() {
         return None;
     }
+    let mut words = format!("{} {} zero", parts.join(" and "), is_are(dead.rows + dead_columns));
+    words[..1].make_ascii_uppercase();
     let is_padding =
         dead.rows == 1 && dead.columns == 0 && subject.tensor.name.to_lowercase().contains("emb");
-    let all = parts.join(" and ");
     Some(if is_padding {
-        subject.finding(Severity::Info, Rule::DeadSlices, format!("{all} are zero: probably the padding"))
+        subject.finding(Severity::Info, Rule::DeadSlices, format!("{words}: probably the padding"))
     } else {
-        subject.finding(Severity::Warning, Rule::DeadSlices, format!("{all} are zero"))
+        subject.finding(Severity::Warning, Rule::DeadSlices, words)
     })
 }
 
-fn indices(count: u64, first: &[u64]) -> String {
+/// `row 0 of 139`, or `3 of 139 rows (0, 7, 12)`.
+fn slices(what: &str, count: u64, total: u64, first: &[u64]) -> String {
+    if let (1, [index]) = (count, first) {
+        return format!("{what} {index} of {total}");
+    }
     let shown: Vec<String> = first.iter().take(5).map(u64::to_string).collect();
     let more = if count > shown.len() as u64 { ", …" } else { "" };
-    format!("{}{more}", shown.join(", "))
+    format!("{count} of {total} {what}s ({}{more})", shown.join(", "))
 }
 
 /// Beyond what a 16-bit float holds.
@@ -279,12 +294,13 @@ const FACTOR: f64 = 10.0;
 
 /// Compares the spread of each weight with those of the same name in other layers.
 pub(super) fn siblings(subjects: &[Subject<'_>], findings: &mut Vec<Finding>) {
-    let mut kinds: BTreeMap<String, Vec<(&Subject<'_>, f64)>> = BTreeMap::new();
+    // A matrix and a convolution under like names are not the same weight in other layers.
+    let mut kinds: BTreeMap<(String, usize), Vec<(&Subject<'_>, f64)>> = BTreeMap::new();
     for subject in subjects.iter().filter(|subject| subject.is_weight() && subject.tensor.shape.rank() > 1) {
         if let (Some(std), Some(kind)) = (subject.statistics().std, kind(&subject.tensor.name))
             && std > 0.0
         {
-            kinds.entry(kind).or_default().push((subject, std));
+            kinds.entry((kind, subject.tensor.shape.rank())).or_default().push((subject, std));
         }
     }
     for members in kinds.into_values().filter(|members| members.len() >= KIND) {

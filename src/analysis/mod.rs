@@ -12,6 +12,7 @@ pub mod curves;
 mod dead;
 pub mod diff;
 pub mod difference;
+pub mod drift;
 pub mod element;
 mod gathered;
 pub mod health;

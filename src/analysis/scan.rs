@@ -265,10 +265,7 @@ impl Worker<'_> {
         let mut builder = StatisticsBuilder::with_memory(&tensor.dtype, std::mem::take(&mut self.memory));
         if !tensor.dtype.is_numeric() {
             builder.count_only(tensor.elements());
-        } else if checkpoint.is_random_access(id) {
-            let bytes = tensor.bytes();
-            self.read(id, 0, bytes, &mut builder)?;
-        } else {
+        } else if !self.read(id, 0, tensor.bytes(), &mut builder)? {
             checkpoint.read_chunks(id, progress, &mut |bytes| {
                 builder.push(bytes);
                 if progress.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -288,18 +285,25 @@ impl Worker<'_> {
         let checkpoint = self.scan.checkpoint;
         let length = segment_bytes(checkpoint, id);
         let start = segment * length;
-        self.read(id, start, (start + length).min(checkpoint.tensor(id).bytes()), builder)
+        let is_read = self.read(id, start, (start + length).min(checkpoint.tensor(id).bytes()), builder)?;
+        if is_read { Ok(()) } else { Err(ReadError::FileChanged) }
     }
 
-    /// Reads bytes `start … end` of a tensor in pieces of whole groups.
+    /// Reads bytes `start … end` of a tensor in pieces of whole groups. False: they can be had in order only, and
+    /// nothing was read.
     fn read(
         &mut self,
         id: TensorId,
         mut start: u64,
         end: u64,
         builder: &mut StatisticsBuilder,
-    ) -> Result<(), ReadError> {
+    ) -> Result<bool, ReadError> {
         let Scan { checkpoint, progress, .. } = self.scan;
+        if start == end {
+            return Ok(checkpoint.is_random_access(id));
+        }
+        // Not asked beforehand: of many small tensors every question to the system counts.
+        let first = start;
         let group = checkpoint.tensor(id).dtype.group_bytes().max(1);
         let piece_bytes = (PIECE_BYTES / group).max(1) * group;
         while start < end {
@@ -308,12 +312,16 @@ impl Worker<'_> {
                 self.buffer.resize(length, 0);
             }
             let piece = &mut self.buffer[..length];
-            checkpoint.read_at(id, start, piece).unwrap_or(Err(ReadError::FileChanged))?;
+            match checkpoint.read_at(id, start, piece) {
+                Some(result) => result?,
+                None if start == first => return Ok(false),
+                None => return Err(ReadError::FileChanged),
+            }
             progress.advance(length as u64)?;
             builder.push(piece);
             start += length as u64;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Adds this thread's share of a tensor to those of the others; whoever is last has the result.

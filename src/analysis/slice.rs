@@ -107,8 +107,36 @@ pub struct Cell {
     pub max: f32,
     /// Arithmetic mean.
     pub mean: f32,
-    /// Whether a value under the cell is NaN or infinite.
-    pub has_non_finite: bool,
+    /// What is under the cell beside finite values.
+    pub non_finite: NonFinite,
+}
+
+/// Which values that are no finite numbers there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NonFinite {
+    /// NaN.
+    pub nan: bool,
+    /// +∞.
+    pub positive: bool,
+    /// −∞.
+    pub negative: bool,
+}
+
+impl NonFinite {
+    /// Whether there is any.
+    pub fn any(self) -> bool {
+        self.nan || self.positive || self.negative
+    }
+
+    fn add(&mut self, value: f64) {
+        if value.is_nan() {
+            self.nan = true;
+        } else if value > 0.0 {
+            self.positive = true;
+        } else {
+            self.negative = true;
+        }
+    }
 }
 
 /// A plane as a grid of cells.
@@ -262,12 +290,13 @@ struct Gathering {
     max: f64,
     sum: f64,
     finite: u64,
-    has_non_finite: bool,
+    non_finite: NonFinite,
 }
 
 impl Default for Gathering {
     fn default() -> Self {
-        Self { min: f64::INFINITY, max: f64::NEG_INFINITY, sum: 0.0, finite: 0, has_non_finite: false }
+        let non_finite = NonFinite::default();
+        Self { min: f64::INFINITY, max: f64::NEG_INFINITY, sum: 0.0, finite: 0, non_finite }
     }
 }
 
@@ -279,7 +308,7 @@ impl Gathering {
             self.sum += value;
             self.finite += 1;
         } else {
-            self.has_non_finite = true;
+            self.non_finite.add(value);
         }
     }
 
@@ -289,7 +318,7 @@ impl Gathering {
         } else {
             (self.min, self.max, self.sum / self.finite as f64)
         };
-        Cell { min: min as f32, max: max as f32, mean: mean as f32, has_non_finite: self.has_non_finite }
+        Cell { min: min as f32, max: max as f32, mean: mean as f32, non_finite: self.non_finite }
     }
 }
 

@@ -19,6 +19,8 @@ impl ExplorerApp {
             Effect::CopyText(text) => ctx.copy_text(text),
             Effect::SavePicture { name, picture } => self.save_svg(name, picture, ctx),
             Effect::PickReport { name, format } => self.pick_report(name, format, ctx),
+            Effect::PickTarget { path, folder } => self.pick_target(path, folder, ctx),
+            Effect::SaveStatistics(id) => self.save_statistics(id, ctx),
             Effect::Capture { name, rect, to_file } => self.capture(name, rect, to_file, ctx),
             Effect::FocusFilter => ctx.memory_mut(|memory| memory.request_focus(tree_table::filter_id())),
             Effect::ApplyAppearance => self.apply_appearance(ctx),

@@ -3,6 +3,7 @@
 //! Each frame takes in what jobs brought, draws, and then carries out the commands that views sent.
 
 mod effects;
+mod exporting;
 mod input;
 mod persistence;
 mod pictures;

@@ -21,6 +21,7 @@ use crate::text;
 
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Options {
     /// A file, a folder or a TensorFlow prefix
     path: PathBuf,

@@ -11,7 +11,8 @@ use super::measure::{Measured, Measurement, Wanted, measure};
 use super::verify::Verified;
 use crate::analysis::summary::LayerTable;
 use crate::analysis::{Distinct, PartStatistics, Quantiles};
-use crate::model::{Checkpoint, Problem, RoleEvidence, TensorId, Value};
+use crate::model::{Checkpoint, Origin, Problem, RoleEvidence, Series, TensorId, Value};
+use crate::training_logs::tree;
 
 /// The whole object.
 pub struct InspectJson<'a> {
@@ -39,7 +40,8 @@ impl Serialize for InspectJson<'_> {
         map.serialize_entry("tensors", &Tensors(self))?;
         map.serialize_entry("layers", &Layers(&LayerTable::of(checkpoint)))?;
         map.serialize_entry("metadata", &Metadata { value: checkpoint.metadata(), checkpoint })?;
-        map.serialize_entry("series", &Series(checkpoint.metadata()))?;
+        let series = tree::series_in(checkpoint.metadata(), Origin::Checkpoint, &|_| None);
+        map.serialize_entry("series", &AllSeries(series))?;
         map.serialize_entry("problems", &Problems(self))?;
         if self.wanted.verify {
             let verified = Verified::of(checkpoint.path(), checkpoint, self.ids, &self.unreadable.borrow());
@@ -108,7 +110,7 @@ impl Serialize for Tensor<'_> {
 }
 
 /// A number that may be NaN or infinite.
-struct Number(f64);
+pub(super) struct Number(pub f64);
 
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -338,64 +340,48 @@ fn marked<S: Serializer>(serializer: S, key: &str, value: &impl Serialize) -> Re
     map.end()
 }
 
-/// Every list of two or more numbers in the metadata.
-struct Series<'a>(&'a Value);
+/// Every list of two or more numbers in the metadata, and which of them are curves.
+struct AllSeries(Vec<Series>);
 
-impl Serialize for Series<'_> {
+impl Serialize for AllSeries {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(None)?;
-        series(self.0, &mut String::new(), &mut |name, items| {
-            list.serialize_element(&OneSeries { name, items })
-        })?;
-        list.end()
+        serializer.collect_seq(self.0.iter().map(OneSeries))
     }
 }
 
-/// Metadata is bounded in depth by whoever builds it, so this recursion is too.
-fn series<E>(
-    value: &Value,
-    path: &mut String,
-    found: &mut impl FnMut(&str, &[Value]) -> Result<(), E>,
-) -> Result<(), E> {
-    match value {
-        Value::List(items) if items.len() > 1 && items.iter().all(|item| number(item).is_some()) => {
-            found(path, items)
-        }
-        _ => inside(value, path, &mut |value, path| series(value, path, found)),
-    }
-}
-
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Int(int) => Some(*int as f64),
-        Value::Float(float) => Some(*float),
-        Value::BigInt(digits) => digits.parse().ok(),
-        _ => None,
-    }
-}
-
-struct OneSeries<'a> {
-    name: &'a str,
-    items: &'a [Value],
-}
+struct OneSeries<'a>(&'a Series);
 
 impl Serialize for OneSeries<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(3))?;
-        map.serialize_entry("name", self.name)?;
-        map.serialize_entry("x", "index")?;
-        map.serialize_entry("points", &Points(self.items))?;
+        let mut map = serializer.serialize_map(Some(4))?;
+        map.serialize_entry("name", &self.0.name)?;
+        map.serialize_entry("x", self.0.main_axis().0.name())?;
+        map.serialize_entry("points", &Points(self.0))?;
+        map.serialize_entry("curve", &self.0.is_curve)?;
         map.end()
     }
 }
 
-struct Points<'a>(&'a [Value]);
+/// Pairs of place and value, by the series' own axis.
+pub(super) struct Points<'a>(pub &'a Series);
 
 impl Serialize for Points<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(
-            self.0.iter().enumerate().map(|(index, item)| (index, Number(number(item).unwrap_or(f64::NAN)))),
-        )
+        let xs = self.0.main_axis().1.iter();
+        serializer.collect_seq(xs.zip(&self.0.values).map(|(&x, &value)| (Count(x), Number(value))))
+    }
+}
+
+/// A number that counts: whole ones without a fraction.
+pub(super) struct Count(pub f64);
+
+impl Serialize for Count {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.fract() == 0.0 && self.0.abs() < 1e15 {
+            serializer.serialize_i64(self.0 as i64)
+        } else {
+            Number(self.0).serialize(serializer)
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 //! messages to standard error, one line each. Everything that stands in a file is escaped before it
 //! reaches the terminal.
 
+mod best;
 mod compat;
+mod curves;
 mod diff;
 mod export;
 mod inspect;
@@ -82,6 +84,10 @@ pub enum Command {
     Diff(diff::Options),
     /// Print whether a checkpoint would load into a model; exit status 1 when not
     Compat(compat::Options),
+    /// Print every training curve in logs, checkpoints and folders of them
+    Curves(curves::Options),
+    /// Print which checkpoint of a folder is the best by a metric
+    Best(best::Options),
     /// Write chosen tensors as safetensors, PyTorch, NumPy, HDF5 or CSV
     Export(export::Options),
     /// Print what a file would run when it is loaded, and what is wrong with its values
@@ -126,6 +132,8 @@ pub fn run(command: &Command) -> Exit {
         Command::Summary(options) => summary::run(options, &mut out),
         Command::Diff(options) => diff::run(options, &mut out),
         Command::Compat(options) => compat::run(options, &mut out),
+        Command::Curves(options) => curves::run(options, &mut out),
+        Command::Best(options) => best::run(options, &mut out),
         Command::Export(options) => export::run(options, &mut out),
         Command::Scan(options) => scan::run(options, &mut out),
     };

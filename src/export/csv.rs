@@ -103,14 +103,15 @@ impl Lines<'_> {
                 };
                 write!(self.text, "{}{:+}j", part(0), part(8))
             }
-            _ => match cast::integer(dtype, bytes) {
-                Some(number) => write!(self.text, "{number}"),
-                None => {
+            _ => {
+                if let Some(number) = cast::integer(dtype, bytes) {
+                    write!(self.text, "{number}")
+                } else {
                     let mut numbers = Vec::with_capacity(1);
                     dtype.decode(bytes, &mut numbers);
                     write!(self.text, "{}", numbers.first().copied().unwrap_or(f64::NAN))
                 }
-            },
+            }
         };
     }
 }

@@ -30,15 +30,19 @@ pub(super) fn is_exact(from: &Dtype, to: &Dtype) -> bool {
         return true;
     }
     match (from, to) {
-        (Float64, _) | (Complex128, _) | (Qint8 | Quint8 | Qint32, _) => false,
-        (Dtype::Block(_), Float32) => true, // the numbers that the blocks stand for, as ggml computes them
-        (Float4E2m1, Float4E2m1fnX2) | (Float4E2m1fnX2, Float4E2m1) => true,
-        (Int4 | Dtype::Int2, Int8) | (Uint4 | Dtype::Uint2, Uint8) => true,
-        (Complex32, Complex64) | (Complex64, Complex128) => true,
+        (Float64 | Complex128 | Qint8 | Quint8 | Qint32, _) => false,
+        // The numbers that blocks stand for are computed in this type, as ggml does.
+        (Dtype::Block(_), Float32)
+        | (Float4E2m1, Float4E2m1fnX2)
+        | (Float4E2m1fnX2, Float4E2m1)
+        | (Int4 | Dtype::Int2, Int8)
+        | (Uint4 | Dtype::Uint2, Uint8)
+        | (Complex32, Complex64)
+        | (Complex64, Complex128)
+        | (Dtype::Float8E4m3fn | Dtype::Float8E5m2, Float16) => true,
         (from, Float64) if from.is_float() && !from.is_complex() => true,
         (Float32, _) => false,
         (from, Float32) if from.is_float() && !from.is_complex() => true,
-        (Dtype::Float8E4m3fn | Dtype::Float8E5m2, Float16) => true,
         (from, to) if !from.is_float() && !to.is_float() => {
             let signed = |dtype: &Dtype| dtype.name().starts_with("int");
             to.bits() > from.bits() && (signed(to) || !signed(from))

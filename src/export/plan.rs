@@ -343,8 +343,6 @@ impl ExportPlan {
                 None => reasons.push((&left.reason, 1, left.id)),
             }
         }
-        /// Reasons that are told.
-        const REASONS: usize = 8;
         for (reason, count, id) in reasons.into_iter().take(REASONS) {
             let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
             let name = &checkpoint.tensor(id).name;
@@ -368,6 +366,9 @@ impl ExportPlan {
         }
     }
 }
+
+/// Reasons for leaving tensors out that are told.
+const REASONS: usize = 8;
 
 /// What a conversion that is not exact costs.
 fn loss(from: &Dtype, to: &Dtype) -> &'static str {

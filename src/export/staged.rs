@@ -163,7 +163,7 @@ fn link(file: &File, target: &Path, replace: bool) -> io::Result<()> {
     // A link never replaces a name; a renaming does. The name between the two lives for one system call.
     let between =
         tempfile::Builder::new().prefix(PREFIX).make_in(folder_of(target), |path| Ok(link_as(path)?))?;
-    let (_, path) = between.into_parts();
+    let ((), path) = between.into_parts();
     path.persist(target).map_err(|error| error.error)
 }
 

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use sha2::{Digest, Sha256};
@@ -37,7 +37,7 @@ pub(super) struct Values<'a> {
     plan: &'a ExportPlan,
     order: VecDeque<usize>,
     pieces: Receiver<Message>,
-    used: Sender<Vec<u8>>,
+    used: SyncSender<Vec<u8>>,
     hashes: bool,
     /// What was handed over so far.
     pub written: Vec<WrittenTensor>,
@@ -71,7 +71,7 @@ impl<'a> Values<'a> {
                         hasher.update(&piece);
                     }
                     sink(&piece)?;
-                    let _ = self.used.send(piece); // the reader may have finished
+                    let _ = self.used.try_send(piece); // one too many is dropped
                 }
                 Ok(Message::End { overflowed, vanished }) => {
                     self.written.push(WrittenTensor {
@@ -104,7 +104,7 @@ pub(super) fn with_values<T>(
     work: impl FnOnce(&mut Values<'_>) -> Result<T, ExportError>,
 ) -> Result<T, ExportError> {
     let (sender, pieces) = sync_channel(PIECES_AHEAD);
-    let (used, recycled) = channel();
+    let (used, recycled) = sync_channel(PIECES_AHEAD);
     thread::scope(|scope| {
         let reading = order.clone();
         let reader = Reader { checkpoint, plan, progress, sender, recycled };

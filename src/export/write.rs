@@ -217,6 +217,9 @@ fn holds_only_arrays(folder: &Path) -> bool {
     })
 }
 
+/// Folders inside folders that are looked at: `SavedModel` and distributed checkpoints have two.
+const DEPTH: usize = 3;
+
 /// The files that values are read from, as far as the path tells: the file itself, and what lies beside the index of a set
 /// or inside a folder.
 fn sources(checkpoint: &Checkpoint) -> HashSet<Identity> {
@@ -231,8 +234,6 @@ fn sources(checkpoint: &Checkpoint) -> HashSet<Identity> {
         return sources;
     };
     let mut folders = vec![(folder.to_owned(), 0)];
-    /// Folders inside folders that are looked at: `SavedModel` and distributed checkpoints have two.
-    const DEPTH: usize = 3;
     while let Some((folder, depth)) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();

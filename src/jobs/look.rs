@@ -1,11 +1,12 @@
 //! Closer looks at one tensor: a plane as a picture or value by value, norms, spectrum.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::difference;
 use super::request::{CheckpointId, JobError, JobOutcome, ValueSummary};
 use crate::analysis::norms::{Norms, norms};
-use crate::analysis::slice::{Cell, Grid, Plane, Window, grid, window};
+use crate::analysis::slice::{Cell, Grid, NonFinite, Plane, Window, grid, window};
 use crate::analysis::spectrum::{Spectrum, SpectrumError, spectrum};
 use crate::model::{Checkpoint, Progress, ReadError, TensorId};
 
@@ -14,7 +15,7 @@ use crate::model::{Checkpoint, Progress, ReadError, TensorId};
 pub enum Look {
     /// A plane as a picture of at most so many cells down and across.
     Picture(Plane, usize, usize),
-    /// The kernels of a convolution side by side: outputs down, inputs across.
+    /// The kernels of a convolution side by side.
     Kernels(Kernels),
     /// A plane value by value.
     Window(Plane),
@@ -39,15 +40,19 @@ pub struct Against {
     pub axes: Option<Box<[usize]>>,
 }
 
-/// Which kernels of a convolution's weight.
+/// Which kernels of a convolution's weight, side by side.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Kernels {
-    /// Axes of the outputs, the inputs, the kernel's rows and its columns.
-    pub axes: [usize; 4],
-    /// Outputs that are wanted.
-    pub outputs: std::ops::Range<u64>,
-    /// Inputs that are wanted.
-    pub inputs: std::ops::Range<u64>,
+    /// The axes along which kernels follow each other, down and across.
+    pub axes: [usize; 2],
+    /// The axes of a kernel's own rows and columns.
+    pub inner: [usize; 2],
+    /// Indices of the first of [`Self::axes`] that are wanted.
+    pub rows: Range<u64>,
+    /// Indices of the second.
+    pub columns: Range<u64>,
+    /// Whether outputs follow each other across, and inputs down.
+    pub outputs_across: bool,
 }
 
 impl Kernels {
@@ -57,18 +62,21 @@ impl Kernels {
     const LARGEST: u64 = 15;
 
     /// The first kernels of a weight that looks like a convolution's: two small axes of the same kind, last as PyTorch
-    /// has them or first as Keras has them.
+    /// has them or first as Keras has them. Of outputs and inputs the more numerous go across, where there is more room.
     pub fn of(dims: &[u64]) -> Option<Self> {
         let &[a, b, c, d] = dims else { return None };
         let small = |x: u64, y: u64| x.max(y) <= Self::LARGEST && x * y > 1;
-        let (axes, outputs, inputs) = if small(c, d) && a * b > 1 {
-            ([0, 1, 2, 3], a, b)
-        } else if small(a, b) && c * d > 1 {
-            ([3, 2, 0, 1], d, c)
+        let (outputs, inputs, inner) = if small(c, d) && a.saturating_mul(b) > 1 {
+            (0, 1, [2, 3])
+        } else if small(a, b) && c.saturating_mul(d) > 1 {
+            (3, 2, [0, 1])
         } else {
             return None;
         };
-        Some(Self { axes, outputs: 0..outputs.min(Self::SHOWN), inputs: 0..inputs.min(Self::SHOWN) })
+        let outputs_across = dims[outputs] > dims[inputs];
+        let axes = if outputs_across { [inputs, outputs] } else { [outputs, inputs] };
+        let first = |axis: usize| 0..dims[axis].min(Self::SHOWN);
+        Some(Self { axes, inner, rows: first(axes[0]), columns: first(axes[1]), outputs_across })
     }
 }
 
@@ -310,13 +318,14 @@ pub(super) fn side_by_side(
     kernels: &Kernels,
     grid: &Gridder<'_>,
 ) -> Result<HeatMap, ReadError> {
-    let [output, input, down, across] = kernels.axes;
+    let [row_axis, column_axis] = kernels.axes;
+    let [down, across] = kernels.inner;
     let extent = |axis: usize| dims.get(axis).copied().unwrap_or(0).min(Kernels::LARGEST) as usize;
     let (height, width) = (extent(down), extent(across));
-    let outputs = (kernels.outputs.end - kernels.outputs.start) as usize;
-    let inputs = (kernels.inputs.end - kernels.inputs.start) as usize;
-    let nothing = Cell { min: f32::NAN, max: f32::NAN, mean: f32::NAN, has_non_finite: false };
-    let mut cells = vec![nothing; outputs * height * inputs * width];
+    let count = |range: &Range<u64>| range.end.saturating_sub(range.start).min(Kernels::SHOWN) as usize;
+    let (rows, columns) = (count(&kernels.rows), count(&kernels.columns));
+    let nothing = Cell { min: f32::NAN, max: f32::NAN, mean: f32::NAN, non_finite: NonFinite::default() };
+    let mut cells = vec![nothing; rows * height * columns * width];
     for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
         let mut fixed = vec![0; dims.len()];
         for (axis, at) in [(down, y), (across, x)] {
@@ -325,22 +334,22 @@ pub(super) fn side_by_side(
             }
         }
         let plane = Plane {
-            row_axis: Some(output),
-            column_axis: Some(input),
+            row_axis: Some(row_axis),
+            column_axis: Some(column_axis),
             fixed,
-            rows: kernels.outputs.clone(),
-            columns: kernels.inputs.clone(),
+            rows: kernels.rows.clone(),
+            columns: kernels.columns.clone(),
         };
-        let part = grid(&plane, outputs, inputs)?;
+        let part = grid(&plane, rows, columns)?;
         for (index, cell) in part.cells.iter().enumerate() {
-            let (output, input) = (index / inputs.max(1), index % inputs.max(1));
-            let place = (output * height + y) * (inputs * width) + input * width + x;
+            let (row, column) = (index / columns.max(1), index % columns.max(1));
+            let place = (row * height + y) * (columns * width) + column * width + x;
             if let Some(target) = cells.get_mut(place) {
                 *target = *cell;
             }
         }
     }
-    let grid = Grid { down: outputs * height, across: inputs * width, cells, is_exact: true };
+    let grid = Grid { down: rows * height, across: columns * width, cells, is_exact: true };
     Ok(HeatMap::new(grid, Some((height, width))))
 }
 
@@ -362,8 +371,12 @@ mod tests {
 
     #[test]
     fn kernels_are_found_in_both_layouts() {
-        assert_eq!(Kernels::of(&[64, 3, 7, 7]).unwrap().axes, [0, 1, 2, 3]);
-        assert_eq!(Kernels::of(&[3, 3, 64, 128]).unwrap().axes, [3, 2, 0, 1]);
+        let torch = Kernels::of(&[64, 3, 7, 7]).unwrap();
+        assert_eq!((torch.axes, torch.inner, torch.outputs_across), ([1, 0], [2, 3], true));
+        assert_eq!((torch.rows, torch.columns), (0..3, 0..24));
+        let keras = Kernels::of(&[3, 3, 64, 128]).unwrap();
+        assert_eq!((keras.axes, keras.inner, keras.outputs_across), ([2, 3], [0, 1], true));
+        assert_eq!(Kernels::of(&[64, 64, 3, 3]).unwrap().axes, [0, 1]);
         assert_eq!(Kernels::of(&[64, 64, 1, 1]), None);
         assert_eq!(Kernels::of(&[64, 64]), None);
     }

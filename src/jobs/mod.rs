@@ -5,11 +5,13 @@
 
 pub mod cache;
 pub mod compare;
+pub mod curves;
 mod difference;
 mod examine;
 pub mod export;
 pub mod loadable;
 pub mod look;
+pub mod prepare;
 pub mod request;
 pub mod run;
 mod scan;
@@ -27,6 +29,7 @@ pub use cache::Cache;
 pub use compare::{CompareOptions, Compared, ComparisonKey, MetadataLine, Paired};
 pub use loadable::Loadable;
 pub use look::{Against, HeatMap, Look, LookKey, Looked, NormsSummary};
+pub use prepare::{Preparation, Prepared, Purpose};
 pub use request::{
     CheckpointId, EXAMPLES, Example, FileIdentity, JobError, JobEvent, JobKey, JobOutcome, JobOutput,
     JobRequest, ScannedTensor, StatisticsKey, Subject, Surroundings, ValueSummary,
@@ -63,17 +66,31 @@ struct Queue {
     jobs: VecDeque<Queued>,
     /// How many jobs run that nobody waits for.
     background: usize,
+    /// How many jobs run that may take long, these included.
+    slow: usize,
     closed: bool,
 }
 
 impl Queue {
-    /// The next job to run. One thread is always left for what somebody waits for.
+    /// The next job to run. One thread is always left for what takes a moment only, and of the others one for what
+    /// somebody waits for.
     fn take(&mut self, workers: usize) -> Option<Queued> {
-        let may_be_background = self.background + 1 < workers;
-        let index = self.jobs.iter().position(|job| may_be_background || !job.request.is_background())?;
+        let may_be_slow = self.slow + 1 < workers;
+        let may_be_background = may_be_slow && self.background + 2 < workers;
+        let index = self.jobs.iter().position(|job| {
+            job.request.is_quick()
+                || if job.request.is_background() { may_be_background } else { may_be_slow }
+        })?;
         let job = self.jobs.remove(index)?;
         self.background += usize::from(job.request.is_background());
+        self.slow += usize::from(!job.request.is_quick());
         Some(job)
+    }
+
+    /// A job that was taken has ended.
+    fn ended(&mut self, request: &JobRequest) {
+        self.background -= usize::from(request.is_background());
+        self.slow -= usize::from(!request.is_quick());
     }
 }
 
@@ -118,7 +135,7 @@ impl JobRunner {
         wake: impl Fn() + Send + Sync + 'static,
         work: Work,
     ) -> std::io::Result<Self> {
-        let workers = workers.max(2);
+        let workers = workers.max(2) + 1; // one for what is quick
         let shared = Arc::new(Shared::default());
         let wake = Arc::new(wake);
         // A window that does not poll holds the workers up, not the memory.
@@ -239,10 +256,8 @@ fn worker(
         // A defect in one reader must not take the window down with it; nothing of the job survives the unwinding.
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&job.request, &job.progress, &report)))
             .unwrap_or_else(|panic| JobOutcome::Failed(panic_error(panic.as_ref())));
-        if job.request.is_background() {
-            shared.queue().background -= 1;
-            shared.news.notify_one();
-        }
+        shared.queue().ended(&job.request);
+        shared.news.notify_one();
         drop(job.request);
         if finished.send((serial, outcome)).is_err() {
             return;

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::compare::{CompareOptions, Compared, ComparisonKey, Paired};
+use super::export::{ExportPlan, ExportRequest, Exported};
 use super::look::{LookKey, Looked};
+use super::prepare::{Preparation, Prepared, Purpose};
 use crate::analysis::compatibility::Compatibility;
 use crate::analysis::diff::PairDiff;
 use crate::analysis::safety::Safety;
@@ -48,6 +50,12 @@ pub enum JobKey {
     Examine(CheckpointId),
     /// A closer look at a tensor.
     Look(LookKey),
+    /// What an export would write.
+    PlanExport(CheckpointId),
+    /// An export.
+    Export(CheckpointId),
+    /// Putting together what was read before.
+    Prepare(CheckpointId, Purpose),
     /// Comparing two checkpoints.
     Compare(ComparisonKey),
     /// Whether the first would load into the second.
@@ -72,7 +80,13 @@ impl JobKey {
     /// The opening it works for.
     pub fn checkpoint(&self) -> CheckpointId {
         match self {
-            Self::Open(id) | Self::Scan(id) | Self::Examine(id) | Self::Compatibility(id, _) => *id,
+            Self::Open(id)
+            | Self::Scan(id)
+            | Self::Examine(id)
+            | Self::Compatibility(id, _)
+            | Self::PlanExport(id)
+            | Self::Export(id)
+            | Self::Prepare(id, _) => *id,
             Self::Statistics(key) => key.checkpoint,
             Self::Look(key) => key.checkpoint,
             Self::Compare(key) | Self::SaveReport(key) => key.left,
@@ -85,7 +99,13 @@ impl JobKey {
             Self::Look(key) => key.look.against().map(|against| against.checkpoint),
             Self::Compare(key) | Self::SaveReport(key) => Some(key.right),
             Self::Compatibility(_, model) => Some(*model),
-            Self::Open(_) | Self::Scan(_) | Self::Examine(_) | Self::Statistics(_) => None,
+            Self::Open(_)
+            | Self::Scan(_)
+            | Self::Examine(_)
+            | Self::Statistics(_)
+            | Self::PlanExport(_)
+            | Self::Export(_)
+            | Self::Prepare(..) => None,
         }
     }
 }
@@ -206,12 +226,44 @@ pub enum JobRequest {
         /// Where.
         path: PathBuf,
     },
+    /// Finds out what an export would write.
+    PlanExport {
+        /// Of which opening.
+        id: CheckpointId,
+        /// Its catalogue.
+        checkpoint: Arc<Checkpoint>,
+        /// What is asked for.
+        request: Box<ExportRequest>,
+    },
+    /// Writes tensors to other files.
+    Export {
+        /// Of which opening.
+        id: CheckpointId,
+        /// Read from here.
+        checkpoint: Arc<Checkpoint>,
+        /// What to write.
+        plan: Arc<ExportPlan>,
+    },
+    /// Something to put together from what was read before.
+    Prepare {
+        /// Of which opening.
+        id: CheckpointId,
+        /// What it is.
+        purpose: Purpose,
+        /// How it is made.
+        work: Preparation,
+    },
 }
 
 impl JobRequest {
     /// Whether nobody waits for it, so that it must leave room for other jobs.
     pub fn is_background(&self) -> bool {
         matches!(self, Self::Scan { .. } | Self::Examine { .. })
+    }
+
+    /// Whether it takes a moment only and reads nothing, so that it need not wait for jobs that read.
+    pub fn is_quick(&self) -> bool {
+        matches!(self, Self::Prepare { .. })
     }
 
     /// What it works for.
@@ -222,6 +274,9 @@ impl JobRequest {
             Self::Scan { id, .. } => JobKey::Scan(*id),
             Self::Examine { id, .. } => JobKey::Examine(*id),
             Self::Look { key, .. } => JobKey::Look(key.clone()),
+            Self::PlanExport { id, .. } => JobKey::PlanExport(*id),
+            Self::Export { id, .. } => JobKey::Export(*id),
+            Self::Prepare { id, purpose, .. } => JobKey::Prepare(*id, *purpose),
             Self::Compare { key, .. } => JobKey::Compare(*key),
             Self::Compatibility { ids, .. } => JobKey::Compatibility(ids.0, ids.1),
             Self::SaveReport { key, .. } => JobKey::SaveReport(*key),
@@ -246,6 +301,9 @@ impl JobRequest {
             }
             Self::SaveReport { path, .. } => format!("Saving {}", file_name(path)),
             Self::Statistics { label, .. } => format!("Statistics of {label}"),
+            Self::PlanExport { .. } => "Preparing the export".to_owned(),
+            Self::Export { plan, .. } => format!("Exporting {}", file_name(&plan.request.target)),
+            Self::Prepare { purpose, .. } => purpose.label().to_owned(),
         }
     }
 }
@@ -287,6 +345,12 @@ pub enum JobOutput {
     Examined(Arc<Safety>),
     /// A closer look at a tensor.
     Looked(Arc<Looked>),
+    /// What an export would write.
+    Planned(Arc<ExportPlan>),
+    /// What was exported.
+    Exported(Arc<Exported>),
+    /// What was put together.
+    Prepared(Prepared),
     /// Which tensors will be compared.
     Paired(Arc<Paired>),
     /// Some pairs of a comparison, by their index.

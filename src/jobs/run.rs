@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::export::{ExportError, ExportPlan, export};
 use super::request::{Example, JobError, JobOutcome, JobOutput, JobRequest, Subject, ValueSummary};
 use super::surroundings::surroundings;
 use super::{compare, examine, look, scan};
@@ -33,6 +34,17 @@ pub fn run(request: &JobRequest, progress: &Progress, report: &(dyn Fn(JobOutput
             summarise(checkpoint, key.subject, progress).map(JobOutput::Summarised)
         }
         JobRequest::Scan { checkpoint, .. } => scan::scan(checkpoint, progress, report),
+        JobRequest::PlanExport { checkpoint, request, .. } => {
+            ExportPlan::new(checkpoint, (**request).clone())
+                .map(|plan| JobOutput::Planned(Arc::new(plan)))
+                .map_err(|error| export_failed(&error))
+        }
+        JobRequest::Export { checkpoint, plan, .. } => export(checkpoint, plan, progress)
+            .map(|exported| JobOutput::Exported(Arc::new(exported)))
+            .map_err(|error| export_failed(&error)),
+        JobRequest::Prepare { work, .. } => {
+            work.run(progress).map(JobOutput::Prepared).map_err(|Cancelled| JobOutcome::Cancelled)
+        }
         JobRequest::Examine { path, checkpoint, .. } => {
             examine::examine(path, checkpoint.as_deref(), progress).map(JobOutput::Examined)
         }
@@ -83,6 +95,13 @@ fn open(path: &Path, progress: &Progress) -> Result<JobOutput, JobOutcome> {
             Err(JobOutcome::Failed(JobError::new(error.to_string(), Some(advice))))
         }
     }
+}
+
+fn export_failed(error: &ExportError) -> JobOutcome {
+    if error.is_cancelled() {
+        return JobOutcome::Cancelled;
+    }
+    JobOutcome::Failed(JobError::new(format!("Nothing was exported: {error}"), None))
 }
 
 fn write_example(example: &Example) -> std::io::Result<PathBuf> {

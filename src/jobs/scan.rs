@@ -10,6 +10,9 @@ use crate::model::{Cancelled, Checkpoint, Progress, TensorId};
 /// How long results are held back. Shorter would keep the window busy with a table that nobody can read that fast.
 const PORTION: Duration = Duration::from_millis(200);
 
+/// Results that are reported at once, at most: the window takes a portion in within one frame.
+const PORTION_TENSORS: usize = 2048;
+
 /// Reads every tensor once. A tensor that cannot be read is reported with its reason.
 pub(super) fn scan(
     checkpoint: &Checkpoint,
@@ -22,7 +25,7 @@ pub(super) fn scan(
         let found = result.map(|scanned| scanned.found).map_err(|error| error.to_string());
         let mut portion = portion.lock().unwrap_or_else(PoisonError::into_inner);
         portion.0.push((id, found));
-        if portion.1.elapsed() >= PORTION {
+        if portion.1.elapsed() >= PORTION || portion.0.len() >= PORTION_TENSORS {
             let (ready, _) = std::mem::replace(&mut *portion, (Vec::new(), Instant::now()));
             drop(portion);
             report(JobOutput::Scanned(ready));

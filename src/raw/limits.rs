@@ -80,3 +80,6 @@ pub const JSON_DEPTH: usize = 64;
 
 /// Buckets of one logged histogram. TensorFlow writes at most 1,549, TensorBoard 30.
 pub const LOG_BUCKETS: usize = 100_000;
+
+/// Files of a folder, and of the folders in it, that are looked at for curves.
+pub const FOLDER_FILES: usize = 100_000;

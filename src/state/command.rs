@@ -6,11 +6,14 @@
 use std::path::PathBuf;
 
 use super::compare::CompareChange;
+use super::export::ExportForm;
 use super::scan::Statistic;
+use super::selection::MarkChange;
 use super::settings::{Clip, ThemeChoice, ValueScale};
+use super::table::TableChange;
 use super::tree::{SortColumn, TreeChange};
 use crate::jobs::{CheckpointId, JobEvent, JobKey, LookKey, StatisticsKey};
-use crate::model::Severity;
+use crate::model::{RenameRule, Severity};
 
 /// A page of the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -72,6 +75,10 @@ pub enum Command {
     Tree(CheckpointId, TreeChange),
     /// The same, for the one that is shown.
     TreeCurrent(TreeChange),
+    /// Changes the table of statistics.
+    Table(CheckpointId, TableChange),
+    /// Asks for the layers as a summary prints them.
+    CountLayers(CheckpointId),
     /// Asks for statistics, also after a failure or for a large group.
     Summarise(StatisticsKey),
     /// Stops a job.
@@ -85,6 +92,29 @@ pub enum Command {
     },
     /// Copies the full name of what is selected.
     CopySelectedName,
+    /// Changes what is selected for export.
+    Mark(CheckpointId, MarkChange),
+    /// The same, for the checkpoint that is shown.
+    MarkCurrent(MarkChange),
+    /// Copies the names of what is selected for export.
+    CopySelectedNames,
+    /// Opens the export dialog.
+    ShowExport,
+    /// Opens the export dialog for what a model needs of a checkpoint, under other names: with the rules that
+    /// [`crate::analysis::compatibility::Compatibility::export_rules`] gives.
+    ExportRenamed(CheckpointId, Vec<RenameRule>),
+    /// Changes what the export dialog holds.
+    EditExport(Box<ExportForm>),
+    /// Asks where to save the export.
+    BrowseExport,
+    /// Saves the export there.
+    ExportTo(PathBuf),
+    /// Starts the export.
+    StartExport,
+    /// Closes the export dialog.
+    CloseExport,
+    /// Asks where to save a table of statistics.
+    SaveStatistics,
     /// Puts the cursor into the filter.
     FocusFilter,
     /// Chooses the colours.
@@ -195,6 +225,7 @@ impl Command {
             Self::OpenFolder,
             Self::CloseCurrent,
             Self::ReloadCurrent,
+            Self::ShowExport,
             Self::FocusFilter,
             Self::ZoomIn,
             Self::ZoomOut,
@@ -215,7 +246,7 @@ impl Command {
             Self::OpenPaths(_) => "Open",
             Self::OpenExample(_) => "Open example",
             Self::EditPath(_) => "Edit path",
-            Self::ClosePathDialog | Self::Cancel(_) => "Cancel",
+            Self::ClosePathDialog | Self::CloseExport | Self::Cancel(_) => "Cancel",
             Self::Close(_) | Self::CloseCurrent => "Close",
             Self::Reload(_) | Self::ReloadCurrent => "Reload",
             Self::Show(_) => "Show",
@@ -228,9 +259,18 @@ impl Command {
                 TreeChange::Select(None) => "Show checkpoint summary",
                 _ => "Change tree",
             },
+            Self::Table(..) => "Change table",
+            Self::CountLayers(_) => "Layers",
             Self::Summarise(_) => "Compute statistics",
             Self::Copy { .. } => "Copy",
             Self::CopySelectedName => "Copy name",
+            Self::Mark(_, change) | Self::MarkCurrent(change) => change.label(),
+            Self::CopySelectedNames => "Copy names of selected tensors",
+            Self::ShowExport | Self::ExportRenamed(..) => "Export…",
+            Self::EditExport(_) => "Edit export",
+            Self::BrowseExport => "Browse…",
+            Self::ExportTo(_) | Self::StartExport => "Export",
+            Self::SaveStatistics => "Save statistics table…",
             Self::FocusFilter => "Filter names",
             Self::SetTheme(ThemeChoice::System) => "Follow system",
             Self::SetTheme(ThemeChoice::Dark) => "Dark",
@@ -273,6 +313,8 @@ impl Command {
             Self::OpenFolder => "Open a SavedModel, a sharded set or a distributed checkpoint",
             Self::Reload(_) | Self::ReloadCurrent => "Read the file again, keeping what is open and selected",
             Self::Close(_) | Self::CloseCurrent => "Close the checkpoint; the file stays as it is",
+            Self::ShowExport => "Write selected tensors, or all, as another file",
+            Self::SaveStatistics => "Save the statistics of every tensor as CSV",
             Self::Scan(_) => "Read all values once, for statistics columns and the health summary",
             Self::FocusFilter => {
                 "Show only tensors whose name contains a text, fits a * pattern or a /regex/"
@@ -288,6 +330,7 @@ impl Command {
             Self::OpenFolder => Some(Shortcut { command: true, shift: true, key: "O" }),
             Self::CloseCurrent => Some(Shortcut::command("W")),
             Self::ReloadCurrent => Some(Shortcut::command("R")),
+            Self::ShowExport => Some(Shortcut::command("E")),
             Self::FocusFilter => Some(Shortcut::command("K")),
             Self::ZoomIn => Some(Shortcut::command("Plus")),
             Self::ZoomOut => Some(Shortcut::command("Minus")),

@@ -6,28 +6,34 @@ pub mod apply;
 pub mod chart;
 pub mod command;
 pub mod compare;
+pub mod export;
 pub mod looks;
 pub mod metadata;
 pub mod notices;
 pub mod safety;
 pub mod scan;
+pub mod selection;
 pub mod session;
 pub mod settings;
 pub mod snippet;
 pub mod statistics;
+pub mod table;
 pub mod tree;
 pub mod treemap;
 
 pub use apply::{Effect, apply, statistics_key};
 pub use command::{Command, Page, Shortcut};
 pub use compare::{CompareChange, CompareState};
+pub use export::{ExportDialog, ExportForm, Scope};
 pub use looks::LookStore;
 pub use notices::{Notice, Notices};
 pub use safety::SafetyStore;
 pub use scan::{Scan, ScanStatus, Statistic, ValueFacet};
+pub use selection::{MarkChange, MarkTotals, Marked, Marks};
 pub use session::{OpenCheckpoint, Session};
 pub use settings::{Clip, Recent, Settings, ThemeChoice, ValueScale};
 pub use statistics::StatisticsStore;
+pub use table::{TableChange, TableState};
 pub use tree::{Facets, Item, Row, SortColumn, TreeChange, TreeState};
 
 use std::sync::Arc;
@@ -86,6 +92,8 @@ pub struct AppState {
     pub dialogs: Dialogs,
     /// The stand-in dialog, when it is open.
     pub path_dialog: Option<PathDialog>,
+    /// The export dialog, or the export that it started.
+    pub export: Option<ExportDialog>,
     /// Whether the window that says what the program is is open.
     pub about_open: bool,
 }

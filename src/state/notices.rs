@@ -1,5 +1,7 @@
 //! Messages to the user; the status line shows the newest.
 
+use std::path::PathBuf;
+
 use crate::model::Severity;
 
 /// One message.
@@ -9,6 +11,8 @@ pub struct Notice {
     pub severity: Severity,
     /// One sentence.
     pub text: String,
+    /// A file that it tells of, to be opened from it.
+    pub path: Option<PathBuf>,
 }
 
 /// The newest message. Older ones had their time: failures stay where they happened.
@@ -20,7 +24,12 @@ pub struct Notices {
 impl Notices {
     /// Tells something.
     pub fn tell(&mut self, severity: Severity, text: impl Into<String>) {
-        self.newest = Some(Notice { severity, text: text.into() });
+        self.newest = Some(Notice { severity, text: text.into(), path: None });
+    }
+
+    /// Tells of a new file.
+    pub fn tell_of(&mut self, severity: Severity, text: impl Into<String>, path: PathBuf) {
+        self.newest = Some(Notice { severity, text: text.into(), path: Some(path) });
     }
 
     /// What to show.

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::scan::Scan;
+use super::selection::Marks;
+use super::table::TableState;
 use super::tree::TreeState;
+use crate::analysis::summary::LayerTable;
 use crate::jobs::{CheckpointId, FileIdentity, Loadable};
 use crate::model::Checkpoint;
 
@@ -21,6 +24,12 @@ pub struct OpenCheckpoint {
     pub checkpoint: Loadable<Arc<Checkpoint>>,
     /// Rows and selection of its tree.
     pub tree: TreeState,
+    /// What is selected for export.
+    pub marks: Marks,
+    /// Rows of the table of statistics.
+    pub table: TableState,
+    /// The layers as a summary prints them, once somebody wanted to see them.
+    pub layers: Option<Arc<LayerTable>>,
     /// Statistics of all tensors, as far as they are known.
     pub scan: Arc<Scan>,
     /// What the file is recognised by when it is opened again.
@@ -61,6 +70,9 @@ impl Session {
             name,
             checkpoint,
             tree: TreeState::default(),
+            marks: Marks::default(),
+            table: TableState::default(),
+            layers: None,
             scan: Arc::default(),
             identity: None,
             series: Vec::new(),

@@ -360,7 +360,7 @@ fn numbers<'v>(
                 }
             }
         }
-        Value::Tensor(id) if !is_setting(path) && path.len() > 1 => {
+        Value::Tensor(id) if !is_setting(path) => {
             if let Some([value]) = resolve(*id).as_deref() {
                 found.push((path.join("."), *value));
             }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use egui::{Align2, Id, LayerId, Modal, Order, RichText, TextEdit, Ui};
 
+use super::export_dialog::export_dialog_ui;
 use super::widgets::primary_button_ui;
 use super::{ViewContext, theme};
 use crate::state::{Command, CompareChange};
@@ -16,12 +17,13 @@ pub fn dialogs_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     if ctx.state.about_open {
         about_ui(ui, ctx);
     }
+    export_dialog_ui(ui, ctx);
     drop_overlay_ui(ui, ctx);
 }
 
 fn path_dialog_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let Some(dialog) = &ctx.state.path_dialog else { return };
-    let response = Modal::new(Id::unique("path_dialog")).backdrop_color(ctx.theme.backdrop()).show(ui.ctx(), |ui| {
+    let response = Modal::new(Id::unique("path_dialog")).backdrop_color(ctx.theme.backdrop()).frame(ctx.theme.dialog()).show(ui.ctx(), |ui| {
         ui.set_width(520.0);
         let (title, drop) = match (dialog.report, dialog.folder) {
             (Some(_), _) => ("Save report", "."),
@@ -67,7 +69,7 @@ fn path_dialog_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
 }
 
 fn about_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
-    let response = Modal::new(Id::unique("about")).backdrop_color(ctx.theme.backdrop()).show(ui.ctx(), |ui| {
+    let response = Modal::new(Id::unique("about")).backdrop_color(ctx.theme.backdrop()).frame(ctx.theme.dialog()).show(ui.ctx(), |ui| {
         ui.set_width(420.0);
         ui.label(RichText::new(format!("Ckptscope {}", env!("CARGO_PKG_VERSION"))).font(theme::title(16.0)));
         ui.label("An explorer of machine-learning checkpoints: PyTorch, Keras, TensorFlow and safetensors.");
@@ -102,7 +104,10 @@ fn drop_overlay_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         egui::Stroke::new(2.0, ctx.theme.accent),
         egui::StrokeKind::Inside,
     );
-    let text =
-        if hovering == 1 { "Drop to open".to_owned() } else { format!("Drop to open {hovering} files") };
+    let text = match hovering {
+        1 => "Drop to open".to_owned(),
+        2 => "Drop to open both, and to compare them if you like".to_owned(),
+        more => format!("Drop to open {more} files"),
+    };
     painter.text(inside.center(), Align2::CENTER_CENTER, text, theme::title(22.0), ctx.theme.text_strong);
 }

@@ -21,7 +21,7 @@ pub fn explore_ui(
     let width = ui.available_width();
     Panel::right("inspector")
         .default_size((width * 0.39).clamp(300.0, 560.0))
-        .size_range(280.0..=(width - 380.0).max(300.0))
+        .size_range((width * 0.32).clamp(280.0, 400.0)..=(width - 380.0).max(300.0))
         .resizable(true)
         .frame(Frame::new().fill(ctx.theme.panel))
         .show(ui, |ui| views.inspector.ui(ui, ctx, entry, checkpoint));

@@ -2,9 +2,10 @@
 
 use egui::{Align2, Button, MenuBar, Rect, RichText, Role, Sense, Ui, Vec2, WidgetInfo};
 
+use super::widgets::{menu_checkbox_ui, menu_radio_ui};
 use super::{ViewContext, theme};
 use crate::state::compare::Side;
-use crate::state::{Command, CompareChange, Page, ThemeChoice, TreeChange};
+use crate::state::{Command, CompareChange, MarkChange, Page, ThemeChoice, TreeChange};
 
 /// Draws the bar.
 pub fn menu_bar_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
@@ -94,6 +95,10 @@ fn file_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
                 ui.add_enabled(false, Button::new("Nothing is open"));
             }
         });
+        let loaded = ctx.state.session.current().is_some_and(|entry| entry.checkpoint.value().is_some());
+        item_ui(ui, ctx, Command::ShowExport, loaded);
+        item_ui(ui, ctx, Command::SaveStatistics, loaded);
+        ui.separator();
         item_ui(ui, ctx, Command::ReloadCurrent, open);
         item_ui(ui, ctx, Command::CloseCurrent, open);
         ui.separator();
@@ -110,6 +115,21 @@ fn edit_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         item_ui(ui, ctx, Command::TreeCurrent(TreeChange::Select(None)), selected);
         ui.separator();
         item_ui(ui, ctx, Command::FocusFilter, open.is_some());
+        ui.separator();
+        let loaded = open.filter(|entry| entry.checkpoint.value().is_some());
+        for change in [
+            MarkChange::All,
+            MarkChange::Matching,
+            MarkChange::Parameters,
+            MarkChange::WithoutOptimizer,
+            MarkChange::Averages,
+            MarkChange::Invert,
+        ] {
+            item_ui(ui, ctx, Command::MarkCurrent(change), loaded.is_some());
+        }
+        let marked = loaded.is_some_and(|entry| !entry.marks.is_empty());
+        item_ui(ui, ctx, Command::MarkCurrent(MarkChange::Clear), marked);
+        item_ui(ui, ctx, Command::CopySelectedNames, marked);
     });
 }
 
@@ -129,13 +149,14 @@ fn view_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         ui.separator();
         let mut scan = ctx.state.settings.scan_on_open;
         let command = Command::SetScanOnOpen(!scan);
-        if ui.checkbox(&mut scan, command.label()).changed() {
+        if menu_checkbox_ui(ui, ctx.theme, &mut scan, command.label()).changed() {
             ctx.commands.send(command);
         }
         ui.menu_button("Theme", |ui| {
             for choice in [ThemeChoice::System, ThemeChoice::Dark, ThemeChoice::Light] {
                 let command = Command::SetTheme(choice);
-                if ui.radio(ctx.state.settings.theme == choice, command.label()).clicked() {
+                if menu_radio_ui(ui, ctx.theme, ctx.state.settings.theme == choice, command.label()).clicked()
+                {
                     ctx.commands.send(command);
                     ui.close();
                 }

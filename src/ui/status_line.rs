@@ -48,6 +48,14 @@ fn message_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     if let Some(notice) = ctx.state.notices.newest() {
         let (dot, _) = ui.allocate_exact_size(Vec2::splat(8.0), egui::Sense::hover());
         ui.painter().circle_filled(dot.center(), 3.5, ctx.theme.severity(notice.severity));
+        if let Some(path) = &notice.path
+            && ui
+                .add(Button::new(RichText::new("Open").font(theme::label())).min_size(Vec2::new(0.0, 18.0)))
+                .clicked()
+        {
+            ctx.commands.send(Command::OpenPaths(vec![path.clone()]));
+            ctx.commands.send(Command::DismissNotice);
+        }
         let text = RichText::new(&notice.text).font(theme::label()).color(ctx.theme.text);
         let response = ui.add(egui::Label::new(text).truncate().sense(egui::Sense::click()));
         if response.on_hover_text("Click to dismiss").clicked() {
@@ -56,10 +64,8 @@ fn message_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         return;
     }
     if let (Page::Compare, Some(found)) = (ctx.state.page, &ctx.state.compare.found) {
-        let name = match ctx.state.compare.table.selected() {
-            Some(item) => text::escape(&crate::state::compare::full_name(found, item)),
-            None => format!("{} pairs compared", text::count(found.done() as u64)),
-        };
+        let compared = || format!("{} pairs compared", text::count(found.done() as u64));
+        let name = ctx.state.compare.selected_name().map_or_else(compared, |name| text::escape(&name));
         quiet(ui, ctx, &name);
         return;
     }

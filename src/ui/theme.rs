@@ -190,6 +190,15 @@ impl Theme {
             .inner_margin(Margin::symmetric(12, 10))
     }
 
+    /// What a dialog stands in.
+    pub fn dialog(&self) -> egui::Frame {
+        egui::Frame::new()
+            .fill(if self.dark { self.raised } else { self.window })
+            .stroke(Stroke::new(1.0, self.line_strong))
+            .corner_radius(8)
+            .inner_margin(Margin::same(20))
+    }
+
     fn style(&self) -> Style {
         let text_styles = [
             (TextStyle::Heading, FontId::new(HEAD, FontFamily::Proportional)),

@@ -10,6 +10,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 mod compare;
+mod curves;
+mod export;
 #[path = "../support/safetensors_file.rs"]
 mod safetensors_file;
 mod safety;

@@ -2,7 +2,7 @@
 
 use ckptscope::analysis::scan::TensorStatistics;
 use ckptscope::analysis::spectrum::{Method, Spectrum};
-use ckptscope::jobs::{JobRequest, LookKey};
+use ckptscope::jobs::{JobRequest, Look, LookKey};
 
 use super::*;
 
@@ -232,4 +232,151 @@ fn a_file_that_is_opened_again_unchanged_is_not_scanned_again() {
         end(&mut state, JobKey::Scan(id), JobOutcome::Finished(JobOutput::Scanned(Vec::new())));
         apply(Command::CloseCurrent, &mut state);
     }
+}
+
+/// The planes of the pictures that were asked for since the last time, in order.
+fn pictures(window: &Window) -> Vec<Look> {
+    let mut effects = window.effects.borrow_mut();
+    let looks = effects.drain(..).filter_map(|effect| match effect {
+        Effect::Submit(JobRequest::Look { key, .. }) => Some(key.look),
+        _ => None,
+    });
+    looks.collect()
+}
+
+#[test]
+fn a_heat_map_is_zoomed_and_moved_by_keys() {
+    let mut window = example(true);
+    select(&mut window, "head.weight");
+    window.harness.get_by_label("Heat map of the values").focus();
+    window.harness.run_steps(2);
+    window.effects.borrow_mut().clear();
+    let mut press = |key| {
+        window.harness.key_press(key);
+        window.harness.run_steps(4);
+        let looks = pictures(&window);
+        let Some(Look::Picture(plane, ..)) = looks.last() else {
+            panic!("no picture after {key:?}: {looks:?}")
+        };
+        (plane.rows.clone(), plane.columns.clone())
+    };
+    assert_eq!(press(egui::Key::Plus), (2..8, 6..18), "ten rows and 24 columns, about the middle");
+    assert_eq!(press(egui::Key::ArrowRight), (2..8, 9..21));
+    assert_eq!(press(egui::Key::ArrowUp), (1..7, 9..21));
+    // What was seen before is remembered: the whole is not read again.
+    window.harness.key_press(egui::Key::Num0);
+    window.harness.run_steps(4);
+    assert!(pictures(&window).is_empty());
+    assert!(window.sees("10 × 24 values"));
+}
+
+#[test]
+fn more_kernels_than_fit_are_reached_step_by_step() {
+    let mut window = window(true, |state| {
+        let key = opening(state);
+        let around = Surroundings::default();
+        let opened = JobOutput::Opened(one("conv.weight", vec![64, 40, 3, 3]), around);
+        end(state, key, JobOutcome::Finished(opened));
+        apply(Command::TreeCurrent(TreeChange::Select(Some(Item::Tensor(TensorId(0))))), state);
+        let key = ckptscope::state::statistics_key(state).unwrap();
+        end(state, JobKey::Statistics(key), JobOutcome::Finished(JobOutput::Summarised(summary())));
+    });
+    assert!(window.sees("outputs 0–23 of 64"));
+    assert!(window.sees("inputs 0–23 of 40"));
+    window.effects.borrow_mut().clear();
+    window.click("Next outputs");
+    assert!(window.sees("outputs 24–47 of 64"));
+    assert!(matches!(&pictures(&window)[..], [Look::Kernels(kernels)] if kernels.columns == (24..48)));
+    window.click("Next outputs");
+    assert!(window.sees("outputs 40–63 of 64"), "the last step ends with the last one");
+    window.click("Slice");
+    assert!(matches!(&pictures(&window)[..], [.., Look::Picture(..)]));
+}
+
+/// A checkpoint of one tensor.
+fn one(name: &str, dims: Vec<u64>) -> Arc<Checkpoint> {
+    let shape = Shape::from(dims);
+    let bytes = shape.elements() * 4;
+    let parts = CheckpointParts {
+        format: "safetensors",
+        framework: None,
+        tensors: vec![TensorInfo::new(name, Dtype::Float32, shape, bytes)],
+        layers: Vec::new(),
+        metadata: Value::Map(Vec::new()),
+        problems: Vec::new(),
+        file_bytes: bytes,
+        counts_known: true,
+        reader: Box::new(Zeros),
+    };
+    Arc::new(Checkpoint::new(Path::new("/models/small.safetensors"), parts))
+}
+
+#[test]
+fn every_card_is_copied_as_text_and_as_python() {
+    let mut window = example(true);
+    select(&mut window, "head.weight");
+    let mut copied = |what: &str, kind: &str| {
+        window.effects.borrow_mut().clear();
+        window.click(&format!("Copy or save the {what}"));
+        window.click(kind);
+        let effects = window.effects.borrow();
+        let text = effects.iter().find_map(|effect| match effect {
+            Effect::CopyText(text) => Some(text.clone()),
+            _ => None,
+        });
+        text.unwrap_or_else(|| panic!("nothing was copied: {what}, {kind}"))
+    };
+    assert!(copied("statistics", "Copy as text").contains("min\t"));
+    assert!(copied("statistics", "Copy as Python").contains("np.isfinite(values)"));
+    assert!(copied("histogram", "Copy as text").starts_with("from\tto\tcount\n"));
+    assert!(copied("histogram", "Copy as Python").contains("np.histogram"));
+    assert_eq!(copied("heat map", "Copy as text").lines().count(), 10);
+    let python = copied("heat map", "Copy as Python");
+    assert!(python.contains("f.get_tensor(\"head.weight\")") && python.contains("values[:, :]"), "{python}");
+}
+
+#[test]
+fn the_words_over_a_histogram_open_its_choices() {
+    let mut window = example(true);
+    select(&mut window, "head.weight");
+    window.click("Bins of the histogram: 64 bins · linear counts · all values");
+    window.click("Bins: 128");
+    window.click("Counts: logarithmic");
+    window.click("Range: 1–99 %");
+    assert!(window.sees("128 bins · log counts · 1–99 %"));
+}
+
+#[test]
+fn a_finding_says_why_it_matters_and_leads_to_its_tensor() {
+    let mut window = window(true, |state| {
+        ready(state);
+        let id = state.session.current().unwrap().id;
+        let found = |values: &[f32]| {
+            let mut builder = StatisticsBuilder::new(&Dtype::Float32);
+            builder.push(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>());
+            Ok(TensorStatistics { statistics: builder.finish().0, dead: None })
+        };
+        let portion =
+            (0..4).map(|id| (TensorId(id), found(if id == 3 { &[1.0, f32::NAN] } else { &[1.0, 2.0] })));
+        let portion = portion.collect();
+        end(state, JobKey::Scan(id), JobOutcome::Finished(JobOutput::Scanned(portion)));
+    });
+    assert!(window.sees("One NaN spreads through every layer behind it"));
+    window.click("Show only these in the tree");
+    assert!(window.sees("1 found"));
+    window.click("Show head.weight");
+    let selected = window.state.borrow().session.current().unwrap().tree.selected();
+    assert_eq!(selected, Some(Item::Tensor(TensorId(3))));
+}
+
+#[test]
+fn a_layer_of_the_summary_leads_to_its_tensors() {
+    let mut window = example(true);
+    window.click("Layers");
+    run_jobs(&mut window);
+    window.click("Layer head");
+    let state = window.state.borrow();
+    let entry = state.session.current().unwrap();
+    let selected = entry.tree.selected().unwrap();
+    assert_eq!(ckptscope::state::tree::full_name(entry.checkpoint.value().unwrap(), selected), "head");
 }

@@ -3,14 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure here is a failed test")]
 
 mod bounded;
+mod cancelling;
 mod compare;
 mod compatibility;
+mod curves;
+mod export;
 mod fixtures;
+mod health;
 mod keras_folders;
 mod keras_layers;
 mod moving;
 mod not_checkpoints;
 mod packed;
+mod pair_looks;
 mod parity;
 mod pytorch_sets;
 mod robustness;

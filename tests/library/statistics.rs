@@ -1,18 +1,15 @@
-//! Statistics, histograms, planes, norms, spectra and health against numpy, and that they do not depend on how the
+//! Statistics, histograms, planes, norms and spectra against numpy, and that they do not depend on how the
 //! values were read.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
-use ckptscope::analysis::health::{self, Rule};
-use ckptscope::analysis::scan::{Scanned, TensorStatistics, scan, scan_together};
+use ckptscope::analysis::scan::{Scanned, scan, scan_together};
 use ckptscope::analysis::slice::{self, Plane};
 use ckptscope::analysis::{Distinct, StatisticsBuilder, element::Element, norms, spectrum};
-use ckptscope::model::{Checkpoint, Progress, Severity, TensorId};
+use ckptscope::model::{Checkpoint, Progress, TensorId};
 use serde_json::Value as Json;
 
 use crate::safetensors_file;
@@ -24,7 +21,8 @@ fn numpy() -> (Checkpoint, Json) {
     (open(&folder.join("values.safetensors")).unwrap(), serde_json::from_str(&expected).unwrap())
 }
 
-fn scanned(checkpoint: &Checkpoint, threads: usize) -> BTreeMap<TensorId, Scanned> {
+/// What a scan of all tensors finds.
+pub fn scanned(checkpoint: &Checkpoint, threads: usize) -> BTreeMap<TensorId, Scanned> {
     let ids: Vec<TensorId> = checkpoint.tensors().map(|(id, _)| id).collect();
     let found = Mutex::new(BTreeMap::new());
     scan(checkpoint, &ids, threads, &Progress::new(), &|id, result| {
@@ -46,7 +44,8 @@ fn assert_close(found: f64, expected: f64, relative: f64) {
     );
 }
 
-fn file_of(tensors: &[safetensors_file::Entry<'_>]) -> (tempfile::TempDir, Checkpoint) {
+/// A safetensors file of these tensors; it goes with its folder.
+pub fn file_of(tensors: &[safetensors_file::Entry<'_>]) -> (tempfile::TempDir, Checkpoint) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("values.safetensors");
     std::fs::write(&path, safetensors_file::file(tensors)).unwrap();
@@ -66,7 +65,7 @@ fn noise(count: usize) -> Vec<u8> {
 }
 
 /// Reproducible `f32` of magnitudes from 1e-3 to 1.
-fn floats(count: usize) -> Vec<f32> {
+pub fn floats(count: usize) -> Vec<f32> {
     noise(count * 2)
         .as_chunks::<2>()
         .0
@@ -75,7 +74,8 @@ fn floats(count: usize) -> Vec<f32> {
         .collect()
 }
 
-fn bytes(values: &[f32]) -> Vec<u8> {
+/// As they stand in a file.
+pub fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
@@ -229,51 +229,6 @@ fn a_cancelled_scan_stops_and_says_so() {
     assert!(scan(&checkpoint, &ids, 2, &progress, &|_, _| panic!("nothing is found")).is_err());
 }
 
-/// How long work goes on after it was cancelled while it ran; also whether it says so.
-fn time_to_stop(after: Duration, work: impl FnOnce(&Progress) -> bool) -> Duration {
-    let progress = Progress::new();
-    std::thread::scope(|scope| {
-        let cancelled = scope.spawn(|| {
-            std::thread::sleep(after);
-            progress.cancel();
-            Instant::now()
-        });
-        assert!(work(&progress), "it ended without being cancelled");
-        Instant::now().duration_since(cancelled.join().unwrap())
-    })
-}
-
-/// Far more than any of these take to stop, and far less than they would take to end: machines that test are busy.
-const SOON: Duration = Duration::from_millis(500);
-
-#[test]
-fn a_scan_of_gibibytes_stops_soon_after_it_is_cancelled() {
-    let (folder, _) = file_of(&[]);
-    let path = folder.path().join("large.safetensors");
-    let header =
-        format!(r#"{{"x":{{"dtype":"F32","shape":[{}],"data_offsets":[0,{}]}}}}"#, 1u64 << 34, 1u64 << 36);
-    let mut file = std::fs::File::create(&path).unwrap();
-    file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
-    file.write_all(header.as_bytes()).unwrap();
-    file.set_len(8 + header.len() as u64 + (1 << 36)).unwrap();
-    let checkpoint = open(&path).unwrap();
-    let ids = [TensorId(0)];
-    let took = time_to_stop(Duration::from_millis(50), |progress| {
-        scan(&checkpoint, &ids, 2, progress, &|_, _| ()).is_err()
-    });
-    assert!(took < SOON, "{took:?}");
-}
-
-#[test]
-fn a_decomposition_is_left_to_itself_when_it_is_cancelled() {
-    let values = bytes(&floats(1200 * 1200));
-    let (_folder, checkpoint) = file_of(&[("x", "F32", &[1200, 1200], &values)]);
-    let took = time_to_stop(Duration::from_millis(100), |progress| {
-        spectrum::spectrum(&checkpoint, TensorId(0), progress).is_err()
-    });
-    assert!(took < SOON, "{took:?}");
-}
-
 #[test]
 fn norms_and_singular_values_are_those_of_numpy() {
     let (checkpoint, expected) = numpy();
@@ -353,97 +308,6 @@ fn integers_beyond_53_bits_are_shown_digit_by_digit() {
     let id = checkpoint.find("x").unwrap();
     let window = slice::window(&checkpoint, id, &Plane::of_last_axes(&[1]), &Progress::new()).unwrap();
     assert_eq!(window.elements[0].to_string(), "9007199254740993");
-}
-
-/// Name, dtype, shape, values.
-type Written<'a> = (&'a str, &'a [u64], Vec<f32>);
-
-/// Rules and levels per tensor of a file of these.
-fn health_of(tensors: &[Written<'_>]) -> Vec<(String, Rule, Severity)> {
-    let encoded: Vec<Vec<u8>> = tensors.iter().map(|tensor| bytes(&tensor.2)).collect();
-    let entries: Vec<_> = tensors
-        .iter()
-        .zip(&encoded)
-        .map(|((name, shape, _), bytes)| (*name, "F32", *shape, bytes.as_slice()))
-        .collect();
-    let (_folder, checkpoint) = file_of(&entries);
-    let found: BTreeMap<TensorId, TensorStatistics> =
-        scanned(&checkpoint, 2).into_iter().map(|(id, scanned)| (id, scanned.found)).collect();
-    let health = health::judge(&checkpoint, |id| found.get(&id).map(Ok));
-    let name = |id: TensorId| checkpoint.tensor(id).name.clone();
-    let mut found: Vec<_> =
-        health.findings.iter().map(|finding| (name(finding.tensor), finding.rule, finding.level)).collect();
-    found.sort();
-    found
-}
-
-#[test]
-fn each_ill_tensor_is_named_with_what_ails_it() {
-    let healthy = floats(64);
-    let with = |index: usize, value: f32| {
-        let mut values = healthy.clone();
-        values[index] = value;
-        values
-    };
-    let mut dead_row = healthy.clone();
-    dead_row[8..16].fill(0.0);
-    let found = health_of(&[
-        ("a.weight", &[8, 8], healthy.clone()),
-        ("b.weight", &[8, 8], with(3, f32::NAN)),
-        ("c.weight", &[8, 8], with(3, f32::INFINITY)),
-        ("d.weight", &[8, 8], vec![0.0; 64]),
-        ("e.weight", &[8, 8], vec![0.5; 64]),
-        ("f.weight", &[8, 8], dead_row),
-        ("g.weight", &[8, 8], with(0, 1e6)),
-        ("h.weight", &[8, 8], healthy.iter().map(|value| value * 1e-39).collect()),
-        ("bn.running_var", &[64], with(0, -1.0).iter().map(|value| value.abs() * value.signum()).collect()),
-    ]);
-    let expected = [
-        ("b.weight", Rule::NotANumber, Severity::Error),
-        ("c.weight", Rule::Infinite, Severity::Error),
-        ("bn.running_var", Rule::RunningVariance, Severity::Error),
-        ("d.weight", Rule::AllZero, Severity::Warning),
-        ("e.weight", Rule::Constant, Severity::Warning),
-        ("f.weight", Rule::DeadSlices, Severity::Warning),
-        ("g.weight", Rule::ExtremeValues, Severity::Warning),
-        ("h.weight", Rule::Denormal, Severity::Warning),
-    ];
-    let mut expected = expected.map(|(name, rule, level)| (name.to_owned(), rule, level));
-    expected.sort();
-    assert_eq!(found, expected);
-}
-
-#[test]
-fn what_is_normal_is_at_most_information() {
-    let found = health_of(&[
-        ("fc.weight", &[8, 8], floats(64)),
-        ("fc.bias", &[8], vec![0.0; 8]),
-        ("norm.weight", &[8], vec![1.0; 8]),
-        ("bn.running_mean", &[8], vec![0.0; 8]),
-        ("bn.num_batches_tracked", &[], vec![0.0]),
-        ("scale", &[1], vec![0.0]),
-        ("attn_mask", &[2, 2], vec![0.0, f32::NEG_INFINITY, 0.0, 0.0]),
-        ("lora_B.weight", &[8, 2], vec![0.0; 16]),
-    ]);
-    assert!(found.iter().all(|(_, _, level)| *level == Severity::Info), "{found:?}");
-}
-
-#[test]
-fn a_layer_that_explodes_stands_out_among_its_siblings() {
-    let healthy = floats(64);
-    let names: Vec<String> = (0..6).map(|layer| format!("layers.{layer}.mlp.weight")).collect();
-    let tensors: Vec<Written<'_>> = names
-        .iter()
-        .enumerate()
-        .map(|(layer, name)| {
-            let factor = if layer == 4 { 50.0 } else { 1.0 };
-            (name.as_str(), [8u64, 8].as_slice(), healthy.iter().map(|value| value * factor).collect())
-        })
-        .collect();
-    assert_eq!(
-        health_of(&tensors),
-        [("layers.4.mlp.weight".to_owned(), Rule::SpreadAgainstSiblings, Severity::Warning)]
-    );
 }
 
 #[test]

@@ -5,6 +5,9 @@ use super::kernels::{BLOCK, BUCKET_BITS};
 /// How many buckets there are.
 const BUCKETS: usize = 1 << BUCKET_BITS;
 
+/// Counters per bucket.
+const COPIES: usize = 4;
+
 /// Counts while values pass. The counters come with the first difference: most pairs have none.
 #[derive(Debug, Clone, Default)]
 pub(super) struct DeltaBuckets {
@@ -17,8 +20,9 @@ pub(super) struct DeltaBuckets {
 
 #[derive(Debug, Clone)]
 struct Recent {
-    /// Two counters per bucket, so that runs of one bucket do not wait for the counter they have just written.
-    counts: [[u32; BUCKETS]; 2],
+    /// Several counters per bucket, so that neighbours in one bucket, of which there are many, do not wait for the counter
+    /// that was just written.
+    counts: [[u32; BUCKETS]; COPIES],
     /// Differences counted.
     len: u32,
 }
@@ -28,10 +32,11 @@ impl DeltaBuckets {
     pub fn add(&mut self, buckets: &[u16], zeros: u64) {
         self.zeros += zeros;
         let recent = self.recent();
-        let (pairs, rest) = buckets.as_chunks::<2>();
-        for &[a, b] in pairs {
-            recent.counts[0][usize::from(a) % BUCKETS] += 1;
-            recent.counts[1][usize::from(b) % BUCKETS] += 1;
+        let (groups, rest) = buckets.as_chunks::<COPIES>();
+        for group in groups {
+            for (counts, &bucket) in recent.counts.iter_mut().zip(group) {
+                counts[usize::from(bucket) % BUCKETS] += 1;
+            }
         }
         for &bucket in rest {
             recent.counts[0][usize::from(bucket) % BUCKETS] += 1;
@@ -52,7 +57,7 @@ impl DeltaBuckets {
             self.sums = self.counts();
             self.recent = None;
         }
-        self.recent.get_or_insert_with(|| Box::new(Recent { counts: [[0; BUCKETS]; 2], len: 0 }))
+        self.recent.get_or_insert_with(|| Box::new(Recent { counts: [[0; BUCKETS]; COPIES], len: 0 }))
     }
 
     /// All counts; empty when there are none.
@@ -60,8 +65,8 @@ impl DeltaBuckets {
         let mut counts = self.sums.clone();
         if let Some(recent) = &self.recent {
             counts.resize(BUCKETS, 0);
-            for ((count, &a), &b) in counts.iter_mut().zip(&recent.counts[0]).zip(&recent.counts[1]) {
-                *count += u64::from(a) + u64::from(b);
+            for more in &recent.counts {
+                counts.iter_mut().zip(more).for_each(|(count, &more)| *count += u64::from(more));
             }
         }
         counts

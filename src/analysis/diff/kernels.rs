@@ -7,6 +7,7 @@
 #![allow(clippy::unnecessary_cast, reason = "`as f64` in a macro that makes the functions of f32 and of f64")]
 
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 
 /// Values per block: small enough that both sides and the buckets stay in the first-level cache.
 pub(super) const BLOCK: usize = 2048;
@@ -79,10 +80,18 @@ macro_rules! kernels {
                 let magnitude = difference.abs();
                 max[lane] = if magnitude > max[lane] { magnitude } else { max[lane] };
                 abs[lane] += magnitude;
-                squares[lane] += difference * difference;
-                left_squares[lane] += a * a;
-                right_squares[lane] += b * b;
-                dot[lane] += a * b;
+                // Fused where the machine can; the last digits may differ on one that cannot (x86-64 of before 2013).
+                let plus = |sum: f64, a: f64, b: f64| {
+                    if target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64")) {
+                        a.mul_add(b, sum)
+                    } else {
+                        sum + a * b
+                    }
+                };
+                squares[lane] = plus(squares[lane], difference, difference);
+                left_squares[lane] = plus(left_squares[lane], a, a);
+                right_squares[lane] = plus(right_squares[lane], b, b);
+                dot[lane] = plus(dot[lane], a, b);
             };
             let len = left.len().min(right.len()).min(BLOCK);
             let (left, right, buckets) = (&left[..len], &right[..len], &mut buckets[..len]);

@@ -24,7 +24,7 @@ pub(super) struct Weight {
     /// The layer; nothing for the optimizer.
     pub layer: Option<String>,
     /// Its name in the list of the layer, and its path in the layer's group.
-    pub weight: String,
+    pub name: String,
 }
 
 impl Weight {
@@ -32,7 +32,7 @@ impl Weight {
     pub fn keys(&self) -> Vec<String> {
         let parts = |text: &str| text.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
         let layer: Vec<String> = self.layer.as_deref().map(parts).unwrap_or_default();
-        let weight: Vec<String> = parts(&self.weight);
+        let weight: Vec<String> = parts(&self.name);
         self.root.map(str::to_owned).into_iter().chain(layer).chain(weight).collect()
     }
 }
@@ -56,8 +56,8 @@ pub(super) fn weight(checkpoint: &Checkpoint, plan: &ExportPlan, tensor: &Planne
         && let Some(layer) = weight.layer.as_mut()
     {
         let (new_layer, inner) = tensor.name.split_once('.').unwrap_or((&tensor.name, "weight"));
-        let output = if weight.weight.ends_with(":0") { ":0" } else { "" };
-        weight.weight = format!("{new_layer}/{}{output}", inner.replace('.', "/"));
+        let output = if weight.name.ends_with(":0") { ":0" } else { "" };
+        weight.name = format!("{new_layer}/{}{output}", inner.replace('.', "/"));
         new_layer.clone_into(layer);
     }
     Some(weight)
@@ -66,7 +66,7 @@ pub(super) fn weight(checkpoint: &Checkpoint, plan: &ExportPlan, tensor: &Planne
 fn stored(source: &TensorInfo) -> Option<Weight> {
     let stored = source.stored_name.as_deref()?.strip_prefix('/')?;
     if let Some(weight) = stored.strip_prefix(OPTIMIZER).and_then(|rest| rest.strip_prefix('/')) {
-        return Some(Weight { root: Some(OPTIMIZER), layer: None, weight: weight.to_owned() });
+        return Some(Weight { root: Some(OPTIMIZER), layer: None, name: weight.to_owned() });
     }
     let layer = source.path.first()?;
     [Some(MODEL), None].into_iter().find_map(|root| {
@@ -75,7 +75,7 @@ fn stored(source: &TensorInfo) -> Option<Weight> {
             None => stored,
         };
         let weight = inside.strip_prefix(layer.as_str())?.strip_prefix('/')?;
-        Some(Weight { root, layer: Some(layer.clone()), weight: weight.to_owned() })
+        Some(Weight { root, layer: Some(layer.clone()), name: weight.to_owned() })
     })
 }
 
@@ -108,7 +108,7 @@ pub(super) fn lists(
                 add(root, "layer_names", layer.clone());
             }
         }
-        add(group, "weight_names", weight.weight);
+        add(group, "weight_names", weight.name);
     }
     for (_, list, names) in &mut lists {
         if *list == "layer_names" {

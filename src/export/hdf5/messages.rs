@@ -281,6 +281,6 @@ mod tests {
         header.push(kind::FILL_VALUE, &FILL_VALUE).expect("a small message");
         let bytes = header.finish().expect("a small header");
         assert_eq!(bytes.len(), 6 + 4 + 4 + 2 + 4);
-        assert!(Header::default().push(kind::LINK, &[0; 70_000]).is_err());
+        assert!(Header::default().push(kind::LINK, &vec![0; 70_000]).is_err());
     }
 }

@@ -61,6 +61,9 @@ pub(super) fn place(checkpoint: &Checkpoint, plan: &mut ExportPlan) {
     }
 }
 
+/// Dimensions of one dataset: the library's limit, `H5S_MAX_RANK`.
+const RANK: usize = 32;
+
 /// Nesting of groups.
 const DEPTH: usize = 100;
 
@@ -246,8 +249,6 @@ impl Positioned<'_> {
     fn dataset(&mut self, tensor: &super::PlannedTensor, address: u64) -> Result<u64, ExportError> {
         let datatype = messages::datatype(&tensor.dtype)
             .ok_or_else(|| ExportError::refused(format!("HDF5 holds no {} values", tensor.dtype)))?;
-        /// The library's limit, `H5S_MAX_RANK`.
-        const RANK: usize = 32;
         if tensor.shape.rank() > RANK {
             return Err(ExportError::refused(format!(
                 "{} has more dimensions than HDF5 allows",

@@ -246,10 +246,14 @@ impl Writer<'_> {
         pickler.int(0);
         let dims = tensor.shape.dims();
         pickler.mark();
-        dims.iter().for_each(|&dim| pickler.int(dim as i64));
+        for &dim in dims {
+            pickler.int(dim as i64);
+        }
         pickler.tuple();
         pickler.mark();
-        strides(dims).into_iter().for_each(|stride| pickler.int(stride as i64));
+        for stride in strides(dims) {
+            pickler.int(stride as i64);
+        }
         pickler.tuple();
         pickler.bool(false);
         pickler.ordered_dict();

@@ -1,6 +1,6 @@
 //! The opcodes of pickle protocol 2 that `torch.load` needs.
 //!
-//! Source: `Lib/pickletools.py` of CPython. Strings and globals that repeat are remembered and fetched, as Python's own
+//! Source: `Lib/pickletools.py` of `CPython`. Strings and globals that repeat are remembered and fetched, as Python's own
 //! pickler does: 100,000 tensors name the same few functions.
 
 use std::collections::HashMap;
@@ -151,12 +151,11 @@ impl Pickler {
     }
 
     fn numbered(&mut self, short: u8, long: u8, number: u32) {
-        match u8::try_from(number) {
-            Ok(byte) => self.bytes.extend([short, byte]),
-            Err(_) => {
-                self.bytes.push(long);
-                self.bytes.extend(number.to_le_bytes());
-            }
+        if let Ok(byte) = u8::try_from(number) {
+            self.bytes.extend([short, byte]);
+        } else {
+            self.bytes.push(long);
+            self.bytes.extend(number.to_le_bytes());
         }
     }
 

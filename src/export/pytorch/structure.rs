@@ -44,6 +44,7 @@ const DEPTH: usize = 256;
 
 /// A container on the way to becoming an [`Object`].
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not exclude each other")]
 struct Branch {
     entries: Vec<(String, Node)>,
     places: HashMap<String, usize>,
@@ -63,13 +64,11 @@ enum Node {
 
 impl Branch {
     fn child(&mut self, key: &str) -> &mut Node {
-        let place = match self.places.get(key) {
-            Some(&place) => place,
-            None => {
-                self.entries.push((key.to_owned(), Node::Branch(Self::default())));
-                self.places.insert(key.to_owned(), self.entries.len() - 1);
-                self.entries.len() - 1
-            }
+        let place = if let Some(&place) = self.places.get(key) {
+            place
+        } else {
+            self.insert(key.to_owned(), Node::Branch(Self::default()));
+            self.entries.len() - 1
         };
         // `place` is in bounds: entries are only added.
         &mut self.entries[place].1
@@ -127,19 +126,24 @@ pub(super) fn is_structured(checkpoint: &Checkpoint) -> bool {
 }
 
 fn insert(root: &mut Branch, tensor: &PlannedTensor, index: usize, is_model: bool) {
-    let Some((last, holders)) = tensor.keys.split_last() else { return };
     let mut branch = root;
-    for key in holders {
-        let child = branch.child(key);
-        if !matches!(child, Node::Branch(_)) {
+    let mut keys = tensor.keys.as_slice();
+    while let [key, rest @ ..] = keys
+        && !rest.is_empty()
+    {
+        match branch.child(key) {
+            // What a tensor is made of, such as its scales, stands beside it.
+            Node::Tensor(_) => break,
             // A placeholder of the metadata stands where the container of the tensors was.
-            *child = Node::Branch(Branch::default());
+            value @ Node::Value(_) => *value = Node::Branch(Branch::default()),
+            Node::Branch(_) => {}
         }
-        let Node::Branch(next) = child else { return };
+        let Node::Branch(next) = branch.child(key) else { return };
         branch = next;
+        keys = rest;
     }
     branch.holds_model |= is_model;
-    *branch.child(last) = Node::Tensor(index);
+    *branch.child(&keys.join(".")) = Node::Tensor(index);
 }
 
 /// The metadata as branches.

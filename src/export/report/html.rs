@@ -55,6 +55,12 @@ fn escape(raw: &str) -> String {
     safe
 }
 
+/// A name as code, which may be broken after its parts.
+fn code(name: &str) -> String {
+    let parts = escape(name).replace('.', ".<wbr>").replace("/", "/<wbr>");
+    format!("<code>{parts}</code>")
+}
+
 fn file_name(checkpoint: &Checkpoint) -> String {
     let path = checkpoint.path();
     escape(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy())
@@ -177,9 +183,10 @@ fn pictures(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
         let Some(values) = &pair.values else { continue };
         let name = escape(&report.left.tensor(pair.pair.left).name);
         let label = format!("Histogram of the differences in {name}");
+        let name = code(&report.left.tensor(pair.pair.left).name);
         writeln!(
             out,
-            "<figure>{}<figcaption><code>{name}</code><span class=\"scale\"><span>−{max}</span><span>0</span><span>{max}</span></span></figcaption></figure>",
+            "<figure>{}<figcaption>{name}<span class=\"scale\"><span>−{max}</span><span>0</span><span>{max}</span></span></figcaption></figure>",
             svg::delta_histogram(&values.deltas, values.max_abs, &label),
             max = text::number(values.max_abs)
         )?;
@@ -215,10 +222,10 @@ fn pair_row(report: &Report<'_>, pair: &PairDiff, out: &mut dyn Write) -> io::Re
     let either = |left: String, right: String| {
         if left == right { escape(&left) } else { format!("{} → {}", escape(&left), escape(&right)) }
     };
-    let mut name = format!("<code>{}</code>", escape(&left.name));
+    let mut name = code(&left.name);
     if left.name != right.name {
         let guess = if pair.pair.by == MatchedBy::Shape { " (a guess by shape)" } else { "" };
-        name.extend(["<br>→ <code>", escape(&right.name).as_str(), "</code>", guess]);
+        name.extend(["<br>→ ", code(&right.name).as_str(), guess]);
     }
     let mut words: Vec<&str> = Vec::new();
     match pair.status {
@@ -234,7 +241,11 @@ fn pair_row(report: &Report<'_>, pair: &PairDiff, out: &mut dyn Write) -> io::Re
     }
     let cells = match &pair.values {
         Some(values) => [
-            format!("{} of {}", text::count(values.changed), text::count(values.elements)),
+            match values.changed {
+                0 => "0".to_owned(),
+                changed if changed == values.elements => "all".to_owned(),
+                changed => format!("{} ({})", text::count(changed), percent(values.changed_fraction())),
+            },
             text::number(values.max_abs),
             text::number(values.mean_abs),
             percent(values.relative_l2()),
@@ -244,11 +255,14 @@ fn pair_row(report: &Report<'_>, pair: &PairDiff, out: &mut dyn Write) -> io::Re
     };
     let numbers: String =
         cells.iter().flat_map(|cell| ["<td class=\"n\">", cell.as_str(), "</td>"]).collect();
-    let problem =
-        pair.problem.as_deref().map(|problem| format!("<br>{}", escape(problem))).unwrap_or_default();
+    let problem = pair
+        .problem
+        .as_deref()
+        .map(|problem| format!("<br><span class=\"how\">{}</span>", escape(problem)))
+        .unwrap_or_default();
     writeln!(
         out,
-        "<tr><td>{name}</td><td>{}{problem}</td><td>{}</td><td>{}</td>{numbers}</tr>",
+        "<tr><td class=\"name\">{name}</td><td>{}{problem}</td><td>{}</td><td>{}</td>{numbers}</tr>",
         words.join(", "),
         either(left.shape.to_string(), right.shape.to_string()),
         either(left.dtype.name().to_owned(), right.dtype.name().to_owned())

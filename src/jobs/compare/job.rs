@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{CompareObserver, CompareOptions, compare};
-use crate::analysis::diff::{Comparison, Deltas, DiffTree, PairDiff};
+use crate::analysis::diff::{Comparison, Deltas, DiffRow, DiffTree, PairDiff};
 use crate::analysis::pairing::Pairing;
 use crate::jobs::request::{CheckpointId, JobOutcome, JobOutput};
+use crate::model::layer_tree::natural_cmp;
 use crate::model::{Cancelled, Checkpoint, Progress, Value};
 
 /// How long results are held back. Shorter would keep the window busy with a table that nobody can read that fast.
@@ -46,6 +47,8 @@ pub struct Compared {
     pub comparison: Comparison,
     /// The same, by layer.
     pub tree: DiffTree,
+    /// The place of each leaf among all when these are ordered by name, numbers by their value.
+    pub name_places: Box<[u32]>,
     /// The differences of the metadata, ready to show.
     pub metadata: Vec<MetadataLine>,
     /// Bytes that were read.
@@ -84,9 +87,17 @@ pub(in crate::jobs) fn run(
     let comparison =
         compare(left, right, options, progress, &reporter).map_err(|Cancelled| JobOutcome::Cancelled)?;
     let tree = DiffTree::of(left, right, &comparison);
+    let name_places = name_places(left, right, &comparison, &tree);
     let metadata = metadata_lines(left, right, &comparison);
     let (bytes_read, elapsed) = (progress.done(), start.elapsed());
-    Ok(JobOutput::Compared(Arc::new(Compared { comparison, tree, metadata, bytes_read, elapsed })))
+    Ok(JobOutput::Compared(Arc::new(Compared {
+        comparison,
+        tree,
+        name_places,
+        metadata,
+        bytes_read,
+        elapsed,
+    })))
 }
 
 struct Reporter<'a> {
@@ -120,6 +131,27 @@ impl CompareObserver for Reporter<'_> {
             (self.report)(JobOutput::PairsCompared(Arc::new(ready)));
         }
     }
+}
+
+/// Ordered here, for comparing 100,000 names takes longer than a frame may.
+fn name_places(
+    left: &Checkpoint,
+    right: &Checkpoint,
+    comparison: &Comparison,
+    tree: &DiffTree,
+) -> Box<[u32]> {
+    let name = |row: &DiffRow| match *row {
+        DiffRow::Pair(index) => left.tensor(comparison.pairs[index].pair.left).name.as_str(),
+        DiffRow::OnlyLeft(id) => left.tensor(id).name.as_str(),
+        DiffRow::OnlyRight(id) => right.tensor(id).name.as_str(),
+    };
+    let mut order: Vec<(&str, usize)> = tree.rows.iter().map(name).zip(0..).collect();
+    order.sort_by(|a, b| natural_cmp(a.0, b.0));
+    let mut places = vec![0; order.len()];
+    for (place, (_, leaf)) in order.into_iter().enumerate() {
+        places[leaf] = place as u32;
+    }
+    places.into()
 }
 
 fn metadata_lines(left: &Checkpoint, right: &Checkpoint, comparison: &Comparison) -> Vec<MetadataLine> {

@@ -11,7 +11,7 @@ mod turned;
 
 use crate::analysis::diff::metadata::metadata_differences;
 use crate::analysis::diff::{Comparison, PairDiff, Tolerance};
-use crate::analysis::pairing::{Pairing, PairingOptions};
+use crate::analysis::pairing::{Pair, Pairing, PairingOptions};
 use crate::model::{Cancelled, Checkpoint, Progress};
 
 pub use job::{Compared, ComparisonKey, MetadataLine, Paired};
@@ -68,4 +68,15 @@ pub fn pair(
     pairing.add_by_content(&same);
     pairing.add_guesses(left, right, options);
     Ok(pairing)
+}
+
+/// Compares the values of these pairs only.
+pub fn compare_pairs(
+    left: &Checkpoint,
+    right: &Checkpoint,
+    pairs: &[Pair],
+    options: &CompareOptions,
+    progress: &Progress,
+) -> Result<Vec<PairDiff>, Cancelled> {
+    scan::scan(left, right, pairs, options, progress, &())
 }

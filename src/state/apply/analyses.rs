@@ -1,12 +1,16 @@
 //! What is computed from values: statistics of the selection, and the scan of a whole checkpoint.
 
+use std::sync::Arc;
+
 use super::Effect;
+use super::prepared::submitted;
 use crate::jobs::{
-    CheckpointId, JobError, JobOutcome, JobOutput, JobRequest, LookKey, StatisticsKey, Subject,
+    CheckpointId, JobError, JobOutcome, JobOutput, JobRequest, LookKey, Preparation, Purpose, StatisticsKey,
+    Subject,
 };
 use crate::state::AppState;
 use crate::state::scan::{Scan, ScanStatus};
-use crate::state::tree::{self, Item};
+use crate::state::tree::{self, AT_ONCE, Item};
 use crate::text;
 
 /// Statistics of a group are computed without asking up to this many bytes: a fraction of a second of reading.
@@ -14,9 +18,6 @@ const AUTOMATIC_GROUP_BYTES: u64 = 256 << 20;
 
 /// A whole checkpoint is scanned without asking up to this many bytes: about a minute from a fast disk.
 const AUTOMATIC_SCAN_BYTES: u64 = 64 << 30;
-
-/// Rows that depend on a scan follow it while it runs up to this many tensors; beyond, when it ends.
-const TENSORS_FOLLOWED: usize = 20_000;
 
 /// What the statistics of the current selection are named; `None` where nothing is selected.
 pub fn statistics_key(state: &AppState) -> Option<StatisticsKey> {
@@ -78,10 +79,9 @@ pub(super) fn begin_scan(state: &mut AppState, id: CheckpointId) -> Vec<Effect> 
     let Some(checkpoint) = entry.checkpoint.value().cloned() else { return Vec::new() };
     if let Some(kept) = entry.identity.and_then(|identity| state.kept_scans.get(identity)) {
         entry.scan = kept;
-        entry.tree.scan_changed(&checkpoint, &entry.scan);
-        return Vec::new();
+        return rows_follow(state, id, true);
     }
-    entry.scan = std::sync::Arc::default();
+    entry.scan = Arc::default();
     let small = checkpoint.totals().tensor_bytes <= AUTOMATIC_SCAN_BYTES;
     if state.settings.scan_on_open && small { request_scan(state, id) } else { Vec::new() }
 }
@@ -90,21 +90,20 @@ pub(super) fn begin_scan(state: &mut AppState, id: CheckpointId) -> Vec<Effect> 
 pub(super) fn request_scan(state: &mut AppState, id: CheckpointId) -> Vec<Effect> {
     let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
     let Some(checkpoint) = entry.checkpoint.value().cloned() else { return Vec::new() };
-    entry.scan = std::sync::Arc::new(Scan::begin(&checkpoint));
+    entry.scan = Arc::new(Scan::begin(&checkpoint));
     vec![Effect::Submit(JobRequest::Scan { id, checkpoint })]
 }
 
 /// Takes in a part or the end of a scan.
-pub(super) fn scan_reported(state: &mut AppState, id: CheckpointId, outcome: JobOutcome) {
-    let Some(entry) = state.session.entry_mut(id) else { return };
-    let Some(checkpoint) = entry.checkpoint.value().cloned() else { return };
-    let scan = std::sync::Arc::make_mut(&mut entry.scan);
+pub(super) fn scan_reported(state: &mut AppState, id: CheckpointId, outcome: JobOutcome) -> Vec<Effect> {
+    let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
+    let Some(checkpoint) = entry.checkpoint.value().cloned() else { return Vec::new() };
+    let scan = Arc::make_mut(&mut entry.scan);
     let ended = !matches!(outcome, JobOutcome::Partial(_));
     match outcome {
         JobOutcome::Partial(JobOutput::Scanned(portion)) => scan.add(&checkpoint, portion),
         JobOutcome::Finished(JobOutput::Scanned(portion)) => {
             scan.add(&checkpoint, portion);
-            scan.judge(&checkpoint);
             scan.status = ScanStatus::Done;
         }
         JobOutcome::Failed(error) => scan.status = ScanStatus::Failed(error),
@@ -113,12 +112,35 @@ pub(super) fn scan_reported(state: &mut AppState, id: CheckpointId, outcome: Job
             scan.status = ScanStatus::Failed(JobError::new("The wrong result came back.", None));
         }
     }
-    if ended || checkpoint.tensors().len() <= TENSORS_FOLLOWED {
-        entry.tree.scan_changed(&checkpoint, &entry.scan);
+    let mut effects = Vec::new();
+    if entry.scan.status == ScanStatus::Done {
+        if checkpoint.tensors().len() > AT_ONCE {
+            let scan = entry.scan.clone();
+            let work = Preparation::new(move |_| Ok(scan.judge(&checkpoint)));
+            effects.extend(submitted(id, Purpose::Verdict, Some(work)));
+        } else {
+            let verdict = Arc::new(entry.scan.judge(&checkpoint));
+            Arc::make_mut(&mut entry.scan).judged(verdict);
+            keep_scan(state, id);
+        }
     }
-    if entry.scan.status == ScanStatus::Done
-        && let Some(identity) = entry.identity
-    {
+    effects.extend(rows_follow(state, id, ended));
+    effects
+}
+
+/// Keeps a scan that has its verdict for the next time the file is opened.
+pub(super) fn keep_scan(state: &mut AppState, id: CheckpointId) {
+    let Some(entry) = state.session.entry(id) else { return };
+    if let (Some(identity), Some(_)) = (entry.identity, entry.scan.verdict()) {
         state.kept_scans.keep(identity, &entry.scan);
     }
+}
+
+/// Brings what is ordered or chosen by values up to date.
+fn rows_follow(state: &mut AppState, id: CheckpointId, ended: bool) -> Vec<Effect> {
+    let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
+    let Some(checkpoint) = entry.checkpoint.value().cloned() else { return Vec::new() };
+    let mut effects = submitted(id, Purpose::Tree, entry.tree.scan_changed(&checkpoint, &entry.scan, ended));
+    effects.extend(submitted(id, Purpose::Table, entry.table.scan_changed(&checkpoint, &entry.scan, ended)));
+    effects
 }

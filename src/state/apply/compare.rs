@@ -55,7 +55,7 @@ pub(super) fn change(state: &mut AppState, change: CompareChange) -> Vec<Effect>
             compare.tab = tab;
             Vec::new()
         }
-        CompareChange::Table(change) => {
+        CompareChange::Pairs(change) => {
             if let Some(found) = &compare.found {
                 compare.table.change(found, change);
             }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use super::Effect;
 use super::analyses::{begin_scan, wanted_statistics};
 use super::compare;
-use crate::jobs::{CheckpointId, EXAMPLES, JobRequest, Loadable, Surroundings};
+use super::prepared::submitted;
+use crate::jobs::{CheckpointId, EXAMPLES, JobRequest, Loadable, Purpose, Surroundings};
 use crate::model::Checkpoint;
+use crate::state::selection::Marks;
+use crate::state::table::TableState;
 use crate::state::tree::TreeState;
 use crate::state::{AppState, about};
 
@@ -81,10 +84,14 @@ pub(super) fn opened(
     around: Surroundings,
 ) -> Vec<Effect> {
     let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
-    entry.tree = match entry.checkpoint.value() {
+    entry.marks = Marks::default();
+    let (tree, work) = match entry.checkpoint.value() {
         Some(before) => entry.tree.carry_over(before, checkpoint),
         None => TreeState::new(checkpoint),
     };
+    entry.tree = tree;
+    entry.table = TableState::default();
+    entry.layers = None;
     entry.checkpoint = Loadable::Ready(checkpoint.clone());
     entry.identity = around.identity;
     entry.series = around.series;
@@ -93,6 +100,7 @@ pub(super) fn opened(
         state.settings.remember(&path, about(checkpoint));
     }
     let mut effects = vec![Effect::WatchFiles];
+    effects.extend(submitted(id, Purpose::Tree, work));
     effects.extend(begin_scan(state, id));
     effects.extend(wanted_statistics(state, false));
     effects.extend(compare::wanted(state));

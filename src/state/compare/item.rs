@@ -104,6 +104,7 @@ pub fn leaf_words(found: &Found, leaf: u32) -> &'static str {
         (PairStatus::Changed, true) => "renamed",
         (PairStatus::Changed, false) => "changed",
         (PairStatus::Identical, true) if pair.pair.by == MatchedBy::Content => "renamed, same bytes",
+        (PairStatus::Identical, true) if pair.pair.by == MatchedBy::Shape => "identical, a guess",
         (PairStatus::Identical, true) => "renamed, identical",
         (PairStatus::Identical, false) => "identical",
     }

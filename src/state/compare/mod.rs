@@ -10,7 +10,7 @@ mod table;
 pub use chip::{Chip, Counts};
 pub use found::{CompareStatus, Found};
 pub use item::{CompareItem, LeafTensors, full_name, leaf_words, name, relative_change};
-pub use table::{CompareColumn, CompareRow, CompareTable, TableChange};
+pub use table::{CompareColumn, CompareRow, CompareTable, PairsChange};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ pub enum CompareChange {
     /// Shows a part of the page.
     Show(CompareTab),
     /// Changes rows or selection of the table.
-    Table(TableChange),
+    Pairs(PairsChange),
     /// Asks whether the right would load into the left rather than the left into the right.
     LoadReversed(bool),
     /// Compares under the renaming that would make it load.
@@ -259,6 +259,11 @@ impl CompareState {
     /// What would load into what.
     pub fn load_pair(&self, (left, right): (CheckpointId, CheckpointId)) -> (CheckpointId, CheckpointId) {
         if self.load.reversed { (right, left) } else { (left, right) }
+    }
+
+    /// The whole name of what is selected.
+    pub fn selected_name(&self) -> Option<String> {
+        Some(full_name(self.found.as_ref()?, self.table.selected()?))
     }
 
     /// A new name for a comparison of what is on the sides.

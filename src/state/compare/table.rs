@@ -41,7 +41,7 @@ pub enum CompareColumn {
 
 /// A change of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TableChange {
+pub enum PairsChange {
     /// Shows rows of this kind, too, or no longer. With none chosen, everything is shown.
     Chip(Chip),
     /// Shows only rows whose name passes.
@@ -96,7 +96,7 @@ impl Default for CompareTable {
             open: HashSet::new(),
             touched: false,
             closed_while_filtering: HashSet::new(),
-            as_list: false,
+            as_list: true,
             chips: Vec::new(),
             filter_text: String::new(),
             filter_error: None,
@@ -167,7 +167,7 @@ impl CompareTable {
         (self.sort, self.descending)
     }
 
-    /// The relative change that fills a bar: the largest there is, but not more than 1.
+    /// The relative change that fills a bar: the largest there is, within reason.
     pub fn largest(&self) -> f64 {
         self.largest
     }
@@ -200,10 +200,10 @@ impl CompareTable {
     }
 
     /// Makes a change and brings the rows up to date.
-    pub fn change(&mut self, found: &Found, change: TableChange) {
+    pub fn change(&mut self, found: &Found, change: PairsChange) {
         let tree = &found.tree().tree;
         match change {
-            TableChange::Chip(chip) => {
+            PairsChange::Chip(chip) => {
                 self.closed_while_filtering.clear();
                 if self.chips.contains(&chip) {
                     self.chips.retain(|other| *other != chip);
@@ -211,15 +211,15 @@ impl CompareTable {
                     self.chips.push(chip);
                 }
             }
-            TableChange::Filter(text) => self.set_filter(text),
-            TableChange::AsList(list) => self.as_list = list,
-            TableChange::SortBy(column) => {
+            PairsChange::Filter(text) => self.set_filter(text),
+            PairsChange::AsList(list) => self.as_list = list,
+            PairsChange::SortBy(column) => {
                 let large_first = !matches!(column, CompareColumn::Name | CompareColumn::Cosine);
                 self.descending = if self.sort == column { !self.descending } else { large_first };
                 self.sort = column;
             }
-            TableChange::Toggle(id) => self.set_open(id, !self.is_open(id)),
-            TableChange::Select(item) => {
+            PairsChange::Toggle(id) => self.set_open(id, !self.is_open(id)),
+            PairsChange::Select(item) => {
                 self.selected = item;
                 if let Some(item) = item
                     && self.reveal(tree, item)
@@ -229,11 +229,11 @@ impl CompareTable {
                 }
                 return;
             }
-            TableChange::Move(by) => {
+            PairsChange::Move(by) => {
                 self.step(by);
                 return;
             }
-            TableChange::Expand => match self.selected {
+            PairsChange::Expand => match self.selected {
                 Some(CompareItem::Group(id)) if self.is_open(id) => {
                     self.step(1);
                     return;
@@ -241,7 +241,7 @@ impl CompareTable {
                 Some(CompareItem::Group(id)) => self.set_open(id, true),
                 _ => return,
             },
-            TableChange::Collapse => match self.selected {
+            PairsChange::Collapse => match self.selected {
                 Some(CompareItem::Group(id)) if self.is_open(id) => self.set_open(id, false),
                 Some(item) if !self.as_list => {
                     if let Some(parent) = parent_of(tree, item).filter(|&parent| parent != tree.root()) {
@@ -252,12 +252,12 @@ impl CompareTable {
                 }
                 _ => return,
             },
-            TableChange::ExpandAll => {
+            PairsChange::ExpandAll => {
                 self.touched = true;
                 self.open = (1..tree.len() as u32).map(NodeId).collect();
                 self.closed_while_filtering.clear();
             }
-            TableChange::CollapseAll => {
+            PairsChange::CollapseAll => {
                 self.touched = true;
                 self.open.clear();
                 if self.is_filtered() {

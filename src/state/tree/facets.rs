@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::model::{Checkpoint, Dtype, Severity, TensorId, TensorRole};
+use super::Item;
+use crate::model::{Checkpoint, Dtype, LayerTree, NodeId, Severity, TensorId, TensorRole};
 use crate::state::scan::{Scan, ValueFacet};
 
 /// Properties to show only. Within one kind any of them suffices; every kind with a choice must be met.
@@ -34,25 +35,46 @@ impl Facets {
 /// What a checkpoint has to choose from, counted once when it opens.
 #[derive(Debug, Default)]
 pub struct Kinds {
-    /// Element types with the number of their tensors, the most frequent first.
-    pub dtypes: Vec<(Dtype, u64)>,
+    /// Element types, the one with the largest share of the file first.
+    pub dtypes: Vec<DtypeShare>,
     /// Roles with the number of their tensors.
     pub roles: Vec<(TensorRole, u64)>,
-    /// The worst finding of each tensor that has one.
+    /// The worst problem of each tensor that has one.
     pub worst: HashMap<TensorId, Severity>,
+    /// For each group the first tensor inside, which is its place in file order.
+    first: Vec<u32>,
+}
+
+/// What one element type has of a checkpoint.
+#[derive(Debug, Clone)]
+pub struct DtypeShare {
+    /// The type.
+    pub dtype: Dtype,
+    /// Its tensors.
+    pub tensors: u64,
+    /// Their bytes in the file.
+    pub bytes: u64,
 }
 
 impl Kinds {
     pub(super) fn of(checkpoint: &Checkpoint) -> Self {
-        let mut dtypes: HashMap<&Dtype, u64> = HashMap::new();
+        let mut dtypes: Vec<DtypeShare> = Vec::new();
         let mut roles: BTreeMap<TensorRole, u64> = BTreeMap::new();
         for (_, tensor) in checkpoint.tensors() {
-            *dtypes.entry(&tensor.dtype).or_default() += 1;
+            // There are few types: looking through them beats hashing.
+            let share = match dtypes.iter().position(|share| share.dtype == tensor.dtype) {
+                Some(known) => &mut dtypes[known],
+                None => {
+                    dtypes.push(DtypeShare { dtype: tensor.dtype.clone(), tensors: 0, bytes: 0 });
+                    let last = dtypes.len() - 1;
+                    &mut dtypes[last]
+                }
+            };
+            share.tensors += 1;
+            share.bytes = share.bytes.saturating_add(tensor.stored_bytes);
             *roles.entry(tensor.role).or_default() += 1;
         }
-        let mut dtypes: Vec<(Dtype, u64)> =
-            dtypes.into_iter().map(|(dtype, count)| (dtype.clone(), count)).collect();
-        dtypes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.name().cmp(b.0.name())));
+        dtypes.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.dtype.name().cmp(b.dtype.name())));
         let mut worst: HashMap<TensorId, Severity> = HashMap::new();
         for problem in checkpoint.problems() {
             if let Some(id) = problem.tensor {
@@ -60,6 +82,27 @@ impl Kinds {
                 *known = (*known).max(problem.severity);
             }
         }
-        Self { dtypes, roles: roles.into_iter().collect(), worst }
+        let roles = roles.into_iter().collect();
+        Self { dtypes, roles, worst, first: first_tensors(checkpoint.layer_tree()) }
     }
+
+    /// Where an item stands in file order.
+    pub(super) fn position(&self, item: Item) -> u32 {
+        match item {
+            Item::Group(id) => self.first.get(id.0 as usize).copied().unwrap_or(u32::MAX),
+            Item::Tensor(id) => id.0,
+        }
+    }
+}
+
+fn first_tensors(tree: &LayerTree) -> Vec<u32> {
+    let mut first = vec![u32::MAX; tree.len()];
+    // A child's index is above its parent's, so one pass from the end sees children first.
+    for index in (0..tree.len()).rev() {
+        let node = tree.node(NodeId(index as u32));
+        let own = node.tensors.first().map_or(u32::MAX, |id| id.0);
+        let inside = node.children.iter().map(|id| first[id.0 as usize]).min().unwrap_or(u32::MAX);
+        first[index] = own.min(inside);
+    }
+    first
 }

@@ -1,121 +1,62 @@
 //! Which rows of one checkpoint's tree are shown, in which order, and which is selected.
 //!
-//! Rows are rebuilt when something changes, never per frame; a view only walks the visible part of [`TreeState::rows`].
+//! Rows are made when something changes, never per frame; a view only walks the visible part of [`TreeState::rows`].
+//! Those of a large checkpoint are made by a job; until it ends, the ones before stay.
 
+mod change;
 mod facets;
 mod item;
+mod node_set;
 mod rows;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::scan::{Scan, Statistic};
-use crate::model::{Checkpoint, LayerTree, NodeId, filter::NameFilter};
+use super::scan::Scan;
+use crate::jobs::Preparation;
+use crate::model::filter::NameFilter;
+use crate::model::{Checkpoint, LayerTree, NodeId, Progress, TensorId};
+use node_set::NodeSet;
+use rows::Spec;
 
-pub use facets::{Facets, Kinds};
+pub use change::{Row, SortColumn, TreeChange};
+pub use facets::{DtypeShare, Facets, Kinds};
 pub use item::{Item, bytes, elements, full_name, name, parameters};
+pub use rows::Made;
 
 /// Opening a checkpoint unfolds whole levels as long as about this many rows result: one screen.
 const ROWS_AT_FIRST: usize = 40;
 
-/// One line of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
-    /// What it shows.
-    pub item: Item,
-    /// Indentation, 0 for the outermost.
-    pub depth: u32,
-    /// Whether what is inside follows.
-    pub open: bool,
-}
-
-/// What the rows are ordered by, within each group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
-pub enum SortColumn {
-    /// As stored.
-    #[default]
-    File,
-    /// By name, numbers by their value.
-    Name,
-    /// By class of layer.
-    Class,
-    /// By number of elements.
-    Shape,
-    /// By element type.
-    Dtype,
-    /// By parameters (elements, where the file does not tell).
-    Parameters,
-    /// By bytes in the file.
-    Bytes,
-    /// By role.
-    Role,
-    /// By a statistic of the values, as far as the scan knows it.
-    Statistic(Statistic),
-}
-
-impl SortColumn {
-    /// Whether the first click sorts from large to small.
-    fn starts_descending(self) -> bool {
-        matches!(self, Self::Shape | Self::Parameters | Self::Bytes | Self::Statistic(_))
-    }
-}
-
-/// A change of the tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TreeChange {
-    /// Shows only tensors whose name passes.
-    Filter(String),
-    /// Shows only tensors that are of these kinds.
-    Facets(Facets),
-    /// Opens or closes a group.
-    Toggle(NodeId),
-    /// Selects, or shows the summary.
-    Select(Option<Item>),
-    /// Moves the selection by so many rows.
-    Move(i64),
-    /// Opens the selected group, or steps into it.
-    Expand,
-    /// Closes the selected group, or steps out of it.
-    Collapse,
-    /// Opens every group.
-    ExpandAll,
-    /// Closes every group.
-    CollapseAll,
-    /// Opens the groups of the first so many levels and closes the others.
-    ExpandTo(u32),
-    /// Sorts by a column; again, the other way; a third time, as stored.
-    SortBy(SortColumn),
-}
+/// Up to this many tensors, rows are made at once: it takes a few milliseconds.
+pub(super) const AT_ONCE: usize = 20_000;
 
 /// Fold, order, filter and selection of one checkpoint's tree.
 #[derive(Debug, Clone, Default)]
 pub struct TreeState {
-    open: HashSet<NodeId>,
+    spec: Spec,
     filter_text: String,
     filter_error: Option<String>,
-    filter: Option<NameFilter>,
-    facets: Facets,
-    kinds: Arc<Kinds>,
-    /// With a filter, groups that were closed by hand; all others are open.
-    closed_while_filtering: HashSet<NodeId>,
-    sort: SortColumn,
-    descending: bool,
+    /// `None` until they were counted.
+    kinds: Option<Arc<Kinds>>,
     selected: Option<Item>,
     rows: Arc<[Row]>,
     matching: usize,
+    /// Whether a job makes newer rows.
+    awaited: bool,
+    /// Whether the selection is to be brought into view once they are there.
+    show_selection: bool,
     scroll_to: Option<(u64, usize)>,
     scrolls: u64,
     rebuilds: u64,
 }
 
 impl TreeState {
-    /// The tree of a freshly opened checkpoint.
-    pub fn new(checkpoint: &Checkpoint) -> Self {
+    /// The tree of a freshly opened checkpoint. Its rows are made at once, or by what is handed back.
+    pub fn new(checkpoint: &Arc<Checkpoint>) -> (Self, Option<Preparation>) {
         let tree = checkpoint.layer_tree();
-        let mut state = Self { kinds: Arc::new(Kinds::of(checkpoint)), ..Self::default() };
+        let mut state = Self::default();
         // These formats store by size or by the bytes of the name, an order that tells nothing.
         if ["safetensors", "tf-checkpoint"].iter().any(|format| checkpoint.format().starts_with(format)) {
-            state.sort = SortColumn::Name;
+            state.spec.sort = SortColumn::Name;
         }
         let mut shown = tree.node(tree.root()).children.len() + tree.node(tree.root()).tensors.len();
         let mut level = tree.node(tree.root()).children.clone();
@@ -126,37 +67,43 @@ impl TreeState {
                 break;
             }
             shown += inside;
-            state.open.extend(level.iter().copied());
+            level.iter().for_each(|&id| state.spec.open.set(id, true));
             level = level.iter().flat_map(|&id| tree.node(id).children.iter().copied()).collect();
         }
-        state.rebuild(checkpoint, &Scan::default());
-        state
+        let work = state.renew(checkpoint, &Arc::default());
+        (state, work)
     }
 
     /// The same fold, order, filter and selection on a reloaded file, by name.
     #[must_use]
-    pub fn carry_over(&self, before: &Checkpoint, after: &Checkpoint) -> Self {
+    pub fn carry_over(&self, before: &Checkpoint, after: &Arc<Checkpoint>) -> (Self, Option<Preparation>) {
         let (old, new) = (before.layer_tree(), after.layer_tree());
         let by_path: std::collections::HashMap<String, NodeId> =
             (0..new.len() as u32).map(|id| (new.path(NodeId(id)), NodeId(id))).collect();
-        let group = |id: &NodeId| by_path.get(&old.path(*id)).copied();
-        let mut state = Self {
-            open: self.open.iter().filter_map(group).collect(),
-            closed_while_filtering: self.closed_while_filtering.iter().filter_map(group).collect(),
-            selected: self.selected.and_then(|item| match item {
-                Item::Group(id) => group(&id).map(Item::Group),
-                Item::Tensor(id) => after.find(&before.tensor(id).name).map(Item::Tensor),
-            }),
-            kinds: Arc::new(Kinds::of(after)),
-            ..self.clone()
+        let group = |id: NodeId| by_path.get(&old.path(id)).copied();
+        let spec = Spec {
+            open: self.spec.open.iter().filter_map(group).collect(),
+            closed_while_filtering: self.spec.closed_while_filtering.iter().filter_map(group).collect(),
+            ..self.spec.clone()
         };
-        state.rebuild(after, &Scan::default());
-        state
+        let selected = self.selected.and_then(|item| match item {
+            Item::Group(id) => group(id).map(Item::Group),
+            Item::Tensor(id) => after.find(&before.tensor(id).name).map(Item::Tensor),
+        });
+        // Rows and kinds are those of the file before.
+        let mut state = Self { spec, selected, kinds: None, rows: Arc::default(), ..self.clone() };
+        let work = state.renew(after, &Arc::default());
+        (state, work)
     }
 
     /// The rows, top to bottom.
     pub fn rows(&self) -> &Arc<[Row]> {
         &self.rows
+    }
+
+    /// Whether newer rows are on their way.
+    pub fn is_awaiting_rows(&self) -> bool {
+        self.awaited
     }
 
     /// What is selected.
@@ -176,17 +123,22 @@ impl TreeState {
 
     /// Tensors that pass the filter; `None` without one.
     pub fn matching(&self) -> Option<usize> {
-        self.is_filtered().then_some(self.matching)
+        self.spec.is_filtered().then_some(self.matching)
     }
 
     /// The kinds of tensors that are shown.
     pub fn facets(&self) -> &Facets {
-        &self.facets
+        &self.spec.facets
     }
 
-    /// The kinds of tensors there are.
-    pub fn kinds(&self) -> &Kinds {
-        &self.kinds
+    /// The kinds of tensors there are, once they were counted.
+    pub fn kinds(&self) -> Option<&Kinds> {
+        self.kinds.as_deref()
+    }
+
+    /// Whether a tensor passes the filter and the facets.
+    pub fn passes(&self, checkpoint: &Checkpoint, scan: &Scan, id: TensorId) -> bool {
+        self.spec.passes(checkpoint, scan, id)
     }
 
     /// How often the rows were made anew: work that must follow changes, not frames.
@@ -194,20 +146,9 @@ impl TreeState {
         self.rebuilds
     }
 
-    /// Brings the rows up to date when a scan found more and they depend on it.
-    pub fn scan_changed(&mut self, checkpoint: &Checkpoint, scan: &Scan) {
-        if matches!(self.sort, SortColumn::Statistic(_)) || !self.facets.values.is_empty() {
-            self.rebuild(checkpoint, scan);
-        }
-    }
-
-    fn is_filtered(&self) -> bool {
-        self.filter.is_some() || !self.facets.is_empty()
-    }
-
     /// Order of the rows, and whether from large to small.
     pub fn sort(&self) -> (SortColumn, bool) {
-        (self.sort, self.descending)
+        (self.spec.sort, self.spec.descending)
     }
 
     /// A row that should be brought into view, with a number that grows with each such wish.
@@ -220,40 +161,64 @@ impl TreeState {
         self.rows.iter().position(|row| row.item == item)
     }
 
-    /// Makes a change and brings the rows up to date.
-    pub fn change(&mut self, checkpoint: &Checkpoint, scan: &Scan, change: TreeChange) {
+    /// Brings the rows up to date when a scan found more and they depend on it. Those of a large checkpoint follow when
+    /// the scan has ended.
+    pub fn scan_changed(
+        &mut self,
+        checkpoint: &Arc<Checkpoint>,
+        scan: &Arc<Scan>,
+        ended: bool,
+    ) -> Option<Preparation> {
+        let depend =
+            matches!(self.spec.sort, SortColumn::Statistic(_)) || !self.spec.facets.values.is_empty();
+        let follow = ended || checkpoint.tensors().len() <= AT_ONCE;
+        if depend && follow { self.renew(checkpoint, scan) } else { None }
+    }
+
+    /// Makes a change. The rows are brought up to date at once, or by what is handed back.
+    #[must_use]
+    pub fn change(
+        &mut self,
+        checkpoint: &Arc<Checkpoint>,
+        scan: &Arc<Scan>,
+        change: TreeChange,
+    ) -> Option<Preparation> {
         let tree = checkpoint.layer_tree();
         match change {
             TreeChange::Filter(text) => self.set_filter(text),
             TreeChange::Facets(facets) => {
-                self.closed_while_filtering.clear();
-                self.facets = facets;
+                self.spec.closed_while_filtering = NodeSet::default();
+                self.spec.facets = facets;
             }
-            TreeChange::Toggle(id) => self.set_open(id, !self.is_open(id)),
+            TreeChange::Toggle(id) => {
+                return self.open_or_close(checkpoint, scan, id, !self.spec.is_open(id));
+            }
             TreeChange::Select(item) => {
                 self.selected = item;
                 if let Some(item) = item
                     && self.reveal(tree, item)
                 {
-                    self.rebuild(checkpoint, scan);
-                    self.wish_to_see_selection();
+                    self.show_selection = true;
+                    return self.renew(checkpoint, scan);
                 }
-                return;
+                return None;
             }
             TreeChange::Move(by) => {
                 self.step(by);
-                return;
+                return None;
             }
             TreeChange::Expand => match self.selected {
-                Some(Item::Group(id)) if self.is_open(id) => {
+                Some(Item::Group(id)) if self.spec.is_open(id) => {
                     self.step(1);
-                    return;
+                    return None;
                 }
-                Some(Item::Group(id)) => self.set_open(id, true),
-                _ => return,
+                Some(Item::Group(id)) => return self.open_or_close(checkpoint, scan, id, true),
+                _ => return None,
             },
             TreeChange::Collapse => match self.selected {
-                Some(Item::Group(id)) if self.is_open(id) => self.set_open(id, false),
+                Some(Item::Group(id)) if self.spec.is_open(id) => {
+                    return self.open_or_close(checkpoint, scan, id, false);
+                }
                 Some(item) => {
                     let parent = match item {
                         Item::Group(id) => tree.node(id).parent,
@@ -263,43 +228,111 @@ impl TreeState {
                         self.selected = Some(Item::Group(parent));
                         self.wish_to_see_selection();
                     }
-                    return;
+                    return None;
                 }
-                None => return,
+                None => return None,
             },
             TreeChange::ExpandAll => {
-                self.open = (1..tree.len() as u32).map(NodeId).collect();
-                self.closed_while_filtering.clear();
+                self.spec.open = NodeSet::all(tree.len(), |_| true);
+                self.spec.closed_while_filtering = NodeSet::default();
             }
             TreeChange::CollapseAll => {
-                self.open.clear();
-                if self.is_filtered() {
-                    self.closed_while_filtering = (1..tree.len() as u32).map(NodeId).collect();
+                self.spec.open = NodeSet::default();
+                if self.spec.is_filtered() {
+                    self.spec.closed_while_filtering = NodeSet::all(tree.len(), |_| true);
                 }
             }
             TreeChange::ExpandTo(level) => {
-                let all = (1..tree.len() as u32).map(NodeId);
-                let (open, closed): (Vec<_>, Vec<_>) = all.partition(|&id| tree.node(id).depth <= level);
-                self.open = open.into_iter().collect();
-                self.closed_while_filtering =
-                    if self.is_filtered() { closed.into_iter().collect() } else { HashSet::new() };
+                self.spec.open = NodeSet::all(tree.len(), |id| tree.node(id).depth <= level);
+                self.spec.closed_while_filtering = if self.spec.is_filtered() {
+                    NodeSet::all(tree.len(), |id| tree.node(id).depth > level)
+                } else {
+                    NodeSet::default()
+                };
             }
             TreeChange::SortBy(column) => {
-                if self.sort != column {
-                    (self.sort, self.descending) = (column, column.starts_descending());
-                } else if self.descending == column.starts_descending() {
-                    self.descending = !self.descending;
+                let spec = &mut self.spec;
+                if spec.sort != column {
+                    (spec.sort, spec.descending) = (column, column.starts_descending());
+                } else if spec.descending == column.starts_descending() {
+                    spec.descending = !spec.descending;
                 } else {
-                    (self.sort, self.descending) = (SortColumn::File, false);
+                    (spec.sort, spec.descending) = (SortColumn::File, false);
                 }
             }
         }
-        self.rebuild(checkpoint, scan);
+        self.renew(checkpoint, scan)
+    }
+
+    /// Takes in rows that a job made.
+    pub fn prepared(&mut self, made: &Made) {
+        self.awaited = false;
+        self.take(made.clone());
+    }
+
+    fn take(&mut self, made: Made) {
+        self.rebuilds += 1;
+        (self.rows, self.matching, self.kinds) = (made.rows, made.matching, Some(made.kinds));
+        if std::mem::take(&mut self.show_selection) {
+            self.wish_to_see_selection();
+        }
+    }
+
+    /// Makes all rows anew: at once where they are few, otherwise by what is handed back.
+    #[must_use]
+    fn renew(&mut self, checkpoint: &Arc<Checkpoint>, scan: &Arc<Scan>) -> Option<Preparation> {
+        let kinds = self.kinds.clone();
+        if checkpoint.tensors().len() > AT_ONCE {
+            self.awaited = true;
+            let (spec, checkpoint, scan) = (self.spec.clone(), checkpoint.clone(), scan.clone());
+            return Some(Preparation::new(move |progress| {
+                spec.make(&checkpoint, &scan, kinds.clone(), progress)
+            }));
+        }
+        if let Ok(made) = self.spec.make(checkpoint, scan, kinds, &Progress::new()) {
+            self.take(made);
+        }
+        None
+    }
+
+    /// Opens or closes one group. Where the other rows stay as they are, only those below it come or go.
+    #[must_use]
+    fn open_or_close(
+        &mut self,
+        checkpoint: &Arc<Checkpoint>,
+        scan: &Arc<Scan>,
+        id: NodeId,
+        open: bool,
+    ) -> Option<Preparation> {
+        self.spec.set_open(id, open);
+        let few = checkpoint.layer_tree().node(id).total_tensors <= AT_ONCE as u64;
+        let at = self.row_of(Item::Group(id));
+        let (Some(kinds), Some(at), false, false, true) =
+            (&self.kinds, at, self.awaited, self.spec.is_filtered(), few)
+        else {
+            return self.renew(checkpoint, scan);
+        };
+        let (before, rest) = self.rows.split_at(at);
+        let Some((row, after)) = rest.split_first() else { return None };
+        let below = after.iter().position(|other| other.depth <= row.depth).unwrap_or(after.len());
+        let inside = if open {
+            self.spec.make_inside(checkpoint, scan, kinds, (id, row.depth + 1))
+        } else {
+            Vec::new()
+        };
+        let mut rows = Vec::with_capacity(before.len() + 1 + inside.len() + after.len() - below);
+        rows.extend_from_slice(before);
+        rows.push(Row { open, ..*row });
+        rows.extend(inside);
+        rows.extend_from_slice(&after[below..]);
+        self.rows = rows.into();
+        self.rebuilds += 1;
+        None
     }
 
     fn set_filter(&mut self, text: String) {
-        self.closed_while_filtering.clear();
-        (self.filter, self.filter_error) = if text.trim().is_empty() {
+        self.spec.closed_while_filtering = NodeSet::default();
+        (self.spec.filter, self.filter_error) = if text.trim().is_empty() {
             (None, None)
         } else {
             match NameFilter::parse(&text) {
@@ -310,23 +343,6 @@ impl TreeState {
         self.filter_text = text;
     }
 
-    fn is_open(&self, id: NodeId) -> bool {
-        if self.is_filtered() { !self.closed_while_filtering.contains(&id) } else { self.open.contains(&id) }
-    }
-
-    fn set_open(&mut self, id: NodeId, open: bool) {
-        let (set, insert) = if self.is_filtered() {
-            (&mut self.closed_while_filtering, !open)
-        } else {
-            (&mut self.open, open)
-        };
-        if insert {
-            set.insert(id);
-        } else {
-            set.remove(&id);
-        }
-    }
-
     /// Opens the groups around an item; says whether one was closed.
     fn reveal(&mut self, tree: &LayerTree, item: Item) -> bool {
         let mut around = match item {
@@ -335,8 +351,8 @@ impl TreeState {
         };
         let mut opened = false;
         while let Some(id) = around.filter(|&id| id != tree.root()) {
-            if !self.is_open(id) {
-                self.set_open(id, true);
+            if !self.spec.is_open(id) {
+                self.spec.set_open(id, true);
                 opened = true;
             }
             around = tree.node(id).parent;

@@ -1,12 +1,42 @@
 //! Makes the rows: what passes the filter, in order, below the groups that are open.
+//!
+//! Pure, so that a job can do it for a large checkpoint while the window goes on.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
+use super::facets::{Facets, Kinds};
 use super::item::{bytes, elements, name, parameters};
-use super::{Item, Row, SortColumn, TreeState};
+use super::node_set::NodeSet;
+use super::{Item, Row, SortColumn};
+use crate::model::filter::NameFilter;
 use crate::model::layer_tree::natural_cmp;
-use crate::model::{Checkpoint, LayerTree, NodeId};
+use crate::model::{Cancelled, Checkpoint, NodeId, Progress, TensorId};
 use crate::state::scan::Scan;
+
+/// Rows made, or tensors filtered, between two looks at whether the work was cancelled.
+const STEPS: usize = 4096;
+
+/// Everything that rows follow from, beside the checkpoint and its scan.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Spec {
+    pub open: NodeSet,
+    pub filter: Option<NameFilter>,
+    pub facets: Facets,
+    /// With a filter, groups that were closed by hand; all others are open.
+    pub closed_while_filtering: NodeSet,
+    pub sort: SortColumn,
+    pub descending: bool,
+}
+
+/// Rows, with what was found out on the way.
+#[derive(Debug, Clone, Default)]
+pub struct Made {
+    pub(super) rows: Arc<[Row]>,
+    /// Tensors that pass the filter.
+    pub(super) matching: usize,
+    pub(super) kinds: Arc<Kinds>,
+}
 
 /// What an item is sorted by.
 enum Key<'a> {
@@ -24,58 +54,85 @@ struct Passing {
     count: usize,
 }
 
-impl TreeState {
-    /// Makes the rows anew. Costs time in proportion to the open part of the tree, and with a filter to all tensors.
-    pub(super) fn rebuild(&mut self, checkpoint: &Checkpoint, scan: &Scan) {
-        self.rebuilds += 1;
-        let tree = checkpoint.layer_tree();
-        let passing = self.is_filtered().then(|| self.passing(checkpoint, scan));
-        self.matching = passing.as_ref().map_or(0, |passing| passing.count);
-        let first = first_tensors(tree);
-        let mut rows = Vec::new();
-        let mut stack = vec![(Item::Group(tree.root()), 0u32)];
-        while let Some((item, depth)) = stack.pop() {
-            let Item::Group(id) = item else {
-                rows.push(Row { item, depth: depth - 1, open: false });
-                continue;
-            };
-            let open = id == tree.root() || self.is_open(id);
-            if id != tree.root() {
-                rows.push(Row { item, depth: depth - 1, open });
-            }
-            if !open {
-                continue;
-            }
-            let node = tree.node(id);
-            let mut inside: Vec<(Key<'_>, u32, Item)> = node
-                .children
-                .iter()
-                .map(|&child| Item::Group(child))
-                .chain(node.tensors.iter().map(|&tensor| Item::Tensor(tensor)))
-                .filter(|item| match (&passing, item) {
-                    (None, _) => true,
-                    (Some(passing), Item::Tensor(id)) => passing.tensors[id.index()],
-                    (Some(passing), Item::Group(id)) => passing.groups[id.0 as usize],
-                })
-                .map(|item| (self.key(checkpoint, scan, item), position(&first, item), item))
-                .collect();
-            // Stable and already in file order where nothing else is asked for.
-            inside.sort_by(|a, b| compare(&a.0, &b.0, self.descending).then(a.1.cmp(&b.1)));
-            stack.extend(inside.into_iter().rev().map(|(_, _, item)| (item, depth + 1)));
-        }
-        self.rows = rows.into();
+impl Passing {
+    fn has(&self, item: Item) -> bool {
+        let passes = match item {
+            Item::Tensor(id) => self.tensors.get(id.index()),
+            Item::Group(id) => self.groups.get(id.0 as usize),
+        };
+        passes.copied().unwrap_or(false)
+    }
+}
+
+impl Spec {
+    pub(super) fn is_filtered(&self) -> bool {
+        self.filter.is_some() || !self.facets.is_empty()
     }
 
-    fn passing(&self, checkpoint: &Checkpoint, scan: &Scan) -> Passing {
+    pub(super) fn is_open(&self, id: NodeId) -> bool {
+        if self.is_filtered() { !self.closed_while_filtering.contains(id) } else { self.open.contains(id) }
+    }
+
+    pub(super) fn set_open(&mut self, id: NodeId, open: bool) {
+        if self.is_filtered() {
+            self.closed_while_filtering.set(id, !open);
+        } else {
+            self.open.set(id, open);
+        }
+    }
+
+    /// All rows. Costs time in proportion to the open part of the tree, and with a filter to all tensors. `kinds` are
+    /// made where they are not known yet.
+    pub(super) fn make(
+        &self,
+        checkpoint: &Checkpoint,
+        scan: &Scan,
+        kinds: Option<Arc<Kinds>>,
+        progress: &Progress,
+    ) -> Result<Made, Cancelled> {
+        let kinds = kinds.unwrap_or_else(|| Arc::new(Kinds::of(checkpoint)));
+        let passing = if self.is_filtered() { Some(self.passing(checkpoint, scan, progress)?) } else { None };
+        let root = checkpoint.layer_tree().root();
+        let inside = Inside { spec: self, checkpoint, scan, kinds: &kinds, passing: passing.as_ref() };
+        let rows = inside.rows(root, 0, progress)?.into();
+        Ok(Made { rows, matching: passing.map_or(0, |passing| passing.count), kinds })
+    }
+
+    /// The rows inside one open group, without a filter.
+    pub(super) fn make_inside(
+        &self,
+        checkpoint: &Checkpoint,
+        scan: &Scan,
+        kinds: &Kinds,
+        (group, depth): (NodeId, u32),
+    ) -> Vec<Row> {
+        let inside = Inside { spec: self, checkpoint, scan, kinds, passing: None };
+        inside.rows(group, depth, &Progress::new()).unwrap_or_default()
+    }
+
+    /// Whether a tensor passes the filter and the facets.
+    pub(super) fn passes(&self, checkpoint: &Checkpoint, scan: &Scan, id: TensorId) -> bool {
+        let named = self.filter.as_ref().is_none_or(|filter| filter.matches(&checkpoint.tensor(id).name));
+        named && self.facets.matches(checkpoint, scan, id)
+    }
+
+    fn passing(
+        &self,
+        checkpoint: &Checkpoint,
+        scan: &Scan,
+        progress: &Progress,
+    ) -> Result<Passing, Cancelled> {
         let tree = checkpoint.layer_tree();
         let mut passing = Passing {
             tensors: vec![false; checkpoint.tensors().len()],
             groups: vec![false; tree.len()],
             count: 0,
         };
-        for (id, tensor) in checkpoint.tensors() {
-            let named = self.filter.as_ref().is_none_or(|filter| filter.matches(&tensor.name));
-            if !named || !self.facets.matches(checkpoint, scan, id) {
+        for (id, _) in checkpoint.tensors() {
+            if id.index() % STEPS == 0 {
+                progress.advance(0)?;
+            }
+            if !self.passes(checkpoint, scan, id) {
                 continue;
             }
             passing.tensors[id.index()] = true;
@@ -88,15 +145,61 @@ impl TreeState {
                 at = tree.node(group).parent;
             }
         }
-        passing
+        Ok(passing)
+    }
+}
+
+/// What the rows of a part of the tree are made from.
+struct Inside<'a> {
+    spec: &'a Spec,
+    checkpoint: &'a Checkpoint,
+    scan: &'a Scan,
+    kinds: &'a Kinds,
+    passing: Option<&'a Passing>,
+}
+
+impl<'a> Inside<'a> {
+    /// The rows below a group; those directly inside stand at `depth`.
+    fn rows(&self, group: NodeId, depth: u32, progress: &Progress) -> Result<Vec<Row>, Cancelled> {
+        let mut rows = Vec::new();
+        let mut stack = Vec::new();
+        self.push(group, depth, &mut stack);
+        while let Some((item, depth)) = stack.pop() {
+            if rows.len() % STEPS == 0 {
+                progress.advance(0)?;
+            }
+            let open = matches!(item, Item::Group(id) if self.spec.is_open(id));
+            rows.push(Row { item, depth, open });
+            if let (Item::Group(id), true) = (item, open) {
+                self.push(id, depth + 1, &mut stack);
+            }
+        }
+        Ok(rows)
     }
 
-    fn key<'a>(&self, checkpoint: &'a Checkpoint, scan: &Scan, item: Item) -> Key<'a> {
+    /// What is directly inside a group, the first on top.
+    fn push(&self, group: NodeId, depth: u32, stack: &mut Vec<(Item, u32)>) {
+        let node = self.checkpoint.layer_tree().node(group);
+        let mut inside: Vec<(Key<'a>, u32, Item)> = node
+            .children
+            .iter()
+            .map(|&child| Item::Group(child))
+            .chain(node.tensors.iter().map(|&tensor| Item::Tensor(tensor)))
+            .filter(|&item| self.passing.is_none_or(|passing| passing.has(item)))
+            .map(|item| (self.key(item), self.kinds.position(item), item))
+            .collect();
+        let descending = self.spec.descending;
+        inside.sort_unstable_by(|a, b| compare(&a.0, &b.0, descending).then(a.1.cmp(&b.1)));
+        stack.extend(inside.into_iter().rev().map(|(_, _, item)| (item, depth)));
+    }
+
+    fn key(&self, item: Item) -> Key<'a> {
+        let checkpoint = self.checkpoint;
         let tensor = match item {
             Item::Tensor(id) => Some(checkpoint.tensor(id)),
             Item::Group(_) => None,
         };
-        match self.sort {
+        match self.spec.sort {
             SortColumn::File => Key::None,
             SortColumn::Name => Key::Text(name(checkpoint, item)),
             SortColumn::Class => Key::Text(match item {
@@ -108,7 +211,7 @@ impl TreeState {
             SortColumn::Shape => Key::Count(elements(checkpoint, item)),
             SortColumn::Parameters => Key::Count(parameters(checkpoint, item)),
             SortColumn::Bytes => Key::Count(bytes(checkpoint, item)),
-            SortColumn::Statistic(statistic) => Key::Number(scan.value(item, statistic)),
+            SortColumn::Statistic(statistic) => Key::Number(self.scan.value(item, statistic)),
         }
     }
 }
@@ -123,24 +226,4 @@ fn compare(a: &Key<'_>, b: &Key<'_>, descending: bool) -> Ordering {
         _ => Ordering::Equal,
     };
     if descending { order.reverse() } else { order }
-}
-
-/// For each group the first tensor inside, which is its place in file order.
-fn first_tensors(tree: &LayerTree) -> Vec<u32> {
-    let mut first = vec![u32::MAX; tree.len()];
-    // A child's index is above its parent's, so one pass from the end sees children first.
-    for index in (0..tree.len()).rev() {
-        let node = tree.node(NodeId(index as u32));
-        let own = node.tensors.first().map_or(u32::MAX, |id| id.0);
-        let inside = node.children.iter().map(|id| first[id.0 as usize]).min().unwrap_or(u32::MAX);
-        first[index] = own.min(inside);
-    }
-    first
-}
-
-fn position(first: &[u32], item: Item) -> u32 {
-    match item {
-        Item::Group(id) => first[id.0 as usize],
-        Item::Tensor(id) => id.0,
-    }
 }

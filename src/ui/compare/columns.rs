@@ -7,7 +7,7 @@ const GAP: f32 = 10.0;
 /// Left of the name, and right of the last column (beside the scroll bar).
 const MARGINS: (f32, f32) = (8.0, 14.0);
 /// Width of the number beside the bar of the relative change.
-pub(super) const RELATIVE_NUMBER: f32 = 58.0;
+pub(super) const RELATIVE_NUMBER: f32 = 62.0;
 
 /// What a column shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Columns {
             (Kind::Shape, 126.0),
             (Kind::Measure(Relative), if width > 560.0 { 150.0 } else { 118.0 }),
             (Kind::Measure(Changed), 64.0),
-            (Kind::Measure(MaxAbs), 66.0),
+            (Kind::Measure(MaxAbs), 60.0),
             (Kind::Measure(Cosine), 58.0),
         ];
         let room = width - MARGINS.0 - MARGINS.1 - (width * 0.34).clamp(140.0, 260.0);

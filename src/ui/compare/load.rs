@@ -279,11 +279,14 @@ fn verdict_ui(ui: &mut Ui, ctx: &ViewContext<'_>, answer: &Compatibility) {
         let note = "Keras takes weights in the order of the layers, whatever these are called.";
         ui.label(RichText::new(note).font(theme::label()).color(theme.text_second));
     }
-    for (prefix, of) in [(&answer.checkpoint_prefix, "the checkpoint"), (&answer.model_prefix, "the model")] {
-        if !prefix.is_empty() {
-            let inside = format!("The state dictionary of {of} is what lies below {}", text::escape(prefix));
-            ui.label(RichText::new(inside).font(theme::label()).color(theme.text_second));
-        }
+    let inside: Vec<String> = [("checkpoint", &answer.checkpoint_prefix), ("model", &answer.model_prefix)]
+        .into_iter()
+        .filter(|(_, prefix)| !prefix.is_empty())
+        .map(|(of, prefix)| format!("“{}” of the {of}", text::escape(prefix.trim_end_matches('.'))))
+        .collect();
+    if !inside.is_empty() {
+        let note = format!("The state dictionary is {}.", inside.join(", and "));
+        ui.label(RichText::new(note).font(theme::label()).color(theme.text_second));
     }
 }
 
@@ -359,6 +362,12 @@ fn fix_ui(ui: &mut Ui, ctx: &ViewContext<'_>, answer: &Compatibility) {
             if primary_button_ui(ui, ctx.theme, "Use in the comparison").on_hover_text(hint).clicked() {
                 ctx.commands.send(apply);
             }
+            if let Some((checkpoint, _)) = ctx.state.compare.load.of {
+                let hint = "Write what the model needs of the checkpoint under the new names";
+                if ui.button("Export renamed…").on_hover_text(hint).clicked() {
+                    ctx.commands.send(Command::ExportRenamed(checkpoint, answer.export_rules()));
+                }
+            }
             if ui.button("Copy rules").clicked() {
                 let text: Vec<String> = answer.export_rules().iter().map(ToString::to_string).collect();
                 ctx.commands.send(Command::Copy { what: "rules", text: text.join("\n") });
@@ -373,5 +382,8 @@ fn fix_left(report: &LoadReport) -> String {
         (report.unexpected.len(), "unexpected"),
         (report.shape_mismatches.len(), "of another shape"),
     ];
-    listed("Still".to_owned(), &parts)
+    let rest = parts.iter().filter(|(count, _)| *count > 0);
+    let rest: Vec<String> =
+        rest.map(|(count, label)| format!("{} {label}", text::count(*count as u64))).collect();
+    format!("Still {}", rest.join(", "))
 }

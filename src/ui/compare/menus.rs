@@ -106,7 +106,9 @@ impl Menus {
                         && ui.small_button("Remove").on_hover_text(format!("Remove {text}")).clicked()
                     {
                         let mut choices = choices.clone();
-                        choices.rules.retain(|other| *other != text);
+                        // A rule may be typed in one way and written in another.
+                        let written = |typed: &String| RenameRule::parse(typed).map(|rule| rule.to_string());
+                        choices.rules.retain(|typed| written(typed).as_ref() != Ok(&text));
                         send(ctx, choices);
                     }
                     let origin = if rule.found { "found" } else { "given" };

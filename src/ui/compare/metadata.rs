@@ -55,6 +55,7 @@ impl MetadataDifferences {
             Panel::bottom("metadata_difference")
                 .resizable(true)
                 .default_size(220.0)
+                .frame(Frame::new().fill(ctx.theme.panel).inner_margin(Margin::symmetric(12, 4)))
                 .show(ui, |ui| full_ui(ui, ctx, texts));
         }
         self.list_ui(ui, ctx, found, &whole.metadata);
@@ -176,6 +177,7 @@ fn readable(value: &Value, checkpoint: &Checkpoint) -> String {
 
 /// Both sides of one entry beside each other.
 fn full_ui(ui: &mut Ui, ctx: &ViewContext<'_>, texts: &[Option<String>; 2]) {
+    ui.add_space(theme::STEP * 2.0);
     ui.columns(2, |columns| {
         for ((ui, text), side) in columns.iter_mut().zip(texts).zip(Side::BOTH) {
             ScrollArea::vertical().id_salt(side).auto_shrink(false).show(ui, |ui| {

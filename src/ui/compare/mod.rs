@@ -16,7 +16,7 @@ use egui::{CentralPanel, Frame, Margin, Panel, RichText, ScrollArea, Ui, UiBuild
 use super::widgets::{failed_ui, is_slow, loading_ui, primary_button_ui, tabs_ui};
 use super::{ViewContext, explore, theme};
 use crate::jobs::{CheckpointId, JobKey, Loadable};
-use crate::state::compare::{Asked, CompareItem, CompareStatus, CompareTab, Found, Side, TableChange};
+use crate::state::compare::{Asked, CompareItem, CompareStatus, CompareTab, Found, PairsChange, Side};
 use crate::state::{Command, CompareChange};
 use crate::text;
 
@@ -288,16 +288,21 @@ pub fn offer_ui(ui: &mut Ui, ctx: &ViewContext<'_>, (left, right): (CheckpointId
 }
 
 /// A change of the table, as a command.
-fn table_change(change: TableChange) -> Command {
-    Command::Compare(CompareChange::Table(change))
+fn pairs_change(change: PairsChange) -> Command {
+    Command::Compare(CompareChange::Pairs(change))
 }
 
 /// Selects an item, or nothing.
 fn select(item: Option<CompareItem>) -> Command {
-    table_change(TableChange::Select(item))
+    pairs_change(PairsChange::Select(item))
 }
 
 /// A norm of changes as a fraction of a norm of values.
 fn relative_text(relative: f64) -> String {
-    if relative.is_infinite() { "from zero".to_owned() } else { text::number(relative) }
+    if relative.is_infinite() { "from zero".to_owned() } else { three_digits(relative) }
+}
+
+/// A number for a narrow column.
+fn three_digits(value: f64) -> String {
+    text::number(format!("{value:.2e}").parse().unwrap_or(value))
 }

@@ -1,6 +1,6 @@
 //! What is to be said about the comparison as a whole, or about one layer: counts, and what changed most.
 
-use egui::{Grid, Label, RichText, Ui};
+use egui::{Align2, Grid, Label, Rect, RichText, Role, Sense, Ui, Vec2, WidgetInfo};
 
 use super::sides::side_color;
 use super::{relative_text, select, table};
@@ -12,8 +12,8 @@ use crate::state::compare::{
 };
 use crate::state::{Command, CompareChange, format_badge};
 use crate::text;
-use crate::ui::inspector::parts::{bar_line_ui, name_ui, title_ui};
-use crate::ui::widgets::{chip_ui, tensors};
+use crate::ui::inspector::parts::{name_ui, title_ui};
+use crate::ui::widgets::{bar, chip_ui, clipped_name, clipped_text, tensors};
 use crate::ui::{ViewContext, theme};
 
 /// Layers or tensors listed.
@@ -32,7 +32,6 @@ pub(super) struct Overview {
 struct Bar {
     item: CompareItem,
     name: String,
-    detail: String,
     number: String,
     fraction: f32,
 }
@@ -99,8 +98,7 @@ impl Overview {
         ctx.theme.card().show(ui, |ui| {
             title_ui(ui, ctx, title);
             for bar in &self.bars {
-                let command = Some(select(Some(bar.item)));
-                bar_line_ui(ui, ctx, &bar.name, &bar.detail, &bar.number, bar.fraction, command);
+                line_ui(ui, ctx, bar);
             }
         });
     }
@@ -138,18 +136,38 @@ impl Overview {
             .map(|(item, change)| {
                 let full = full_name(found, item);
                 let name = full.get(prefix..).filter(|rest| !rest.is_empty()).unwrap_or(&full);
-                let (detail, number) = match item {
-                    CompareItem::Group(id) => {
-                        let sums = found.tree().node(id);
-                        (format!("{} changed", tensors(sums.different)), relative_text(change))
-                    }
-                    CompareItem::Leaf(_) if change >= 0.0 => (String::new(), relative_text(change)),
-                    CompareItem::Leaf(leaf) => (String::new(), leaf_words(found, leaf).to_owned()),
+                let number = match item {
+                    CompareItem::Leaf(leaf) if change < 0.0 => leaf_words(found, leaf).to_owned(),
+                    _ => relative_text(change),
                 };
                 let share = if change.is_finite() { change / largest.max(f64::MIN_POSITIVE) } else { 1.0 };
-                Bar { item, name: text::escape(name), detail, number, fraction: share.clamp(0.0, 1.0) as f32 }
+                Bar { item, name: text::escape(name), number, fraction: share.clamp(0.0, 1.0) as f32 }
             })
             .collect();
+    }
+}
+
+/// A name, a bar and a number in one line, which leads to what it is of.
+fn line_ui(ui: &mut Ui, ctx: &ViewContext<'_>, line: &Bar) {
+    let theme = ctx.theme;
+    let (rect, response) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 20.0), Sense::click());
+    response
+        .widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("{}: {}", line.name, line.number)));
+    if response.hovered() || response.has_focus() {
+        ui.painter().rect_filled(rect.expand2(Vec2::new(4.0, 1.0)), 4, theme.raised);
+    }
+    let number = if line.fraction > 0.0 { 60.0 } else { 130.0 };
+    let bar_width = if line.fraction > 0.0 { (rect.width() * 0.22).clamp(30.0, 120.0) } else { 0.0 };
+    let name = rect.with_max_x(rect.right() - number - bar_width - 12.0);
+    clipped_name(ui, name, &line.name, &theme::body(), theme.text);
+    if line.fraction > 0.0 {
+        let left = egui::pos2(name.right() + 6.0, rect.center().y - 2.5);
+        let place = Rect::from_min_size(left, Vec2::new(bar_width, 5.0));
+        bar(ui, place, line.fraction, theme.track, theme.partner);
+    }
+    clipped_text(ui, rect, Align2::RIGHT_CENTER, &line.number, theme::body(), theme.text);
+    if response.on_hover_text(&line.name).clicked() {
+        ctx.commands.send(select(Some(line.item)));
     }
 }
 
@@ -219,6 +237,7 @@ fn rules_ui(ui: &mut Ui, ctx: &ViewContext<'_>, found: &Found) {
     }
     ui.add_space(theme::STEP);
     ctx.theme.card().show(ui, |ui| {
+        ui.set_width(ui.available_width());
         title_ui(ui, ctx, "How tensors were paired");
         for rule in rules.iter().take(LISTED) {
             let origin = if rule.found { "found" } else { "given" };

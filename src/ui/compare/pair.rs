@@ -21,7 +21,9 @@ use crate::state::compare::{Found, LeafTensors, Side};
 use crate::text;
 use crate::ui::chart::chart_ui;
 use crate::ui::inspector::heat_map::HeatMapView;
-use crate::ui::inspector::parts::{Cell, grid_ui, name_ui, picture_menu_ui, remember_rect, title_ui};
+use crate::ui::inspector::parts::{
+    Cell, Copies, Of, card_head_ui, grid_ui, name_ui, remember_rect, title_ui,
+};
 use crate::ui::inspector::slice_picker::SlicePicker;
 use crate::ui::inspector::values::controls_ui;
 use crate::ui::inspector::values_table::ValuesTable;
@@ -95,7 +97,8 @@ impl PairView {
         }
         if shown.aligned && self.tab == Tab::Values {
             let before = shown.picker.clone();
-            shown.values.ui(ui, ctx, (found.key.left, left), &mut shown.picker);
+            let of = Of { checkpoint: &found.left, id: left, name: &a.name };
+            shown.values.ui(ui, ctx, found.key.left, &mut shown.picker, &of);
             if shown.picker != before {
                 shown.heat_map.show_all(&shown.picker);
             }
@@ -111,8 +114,9 @@ impl PairView {
             shown.deltas_ui(ui, ctx, found, values);
             if shown.aligned && b.elements() > 1 {
                 ui.add_space(theme::STEP);
-                let subject = (found.key.left, left, a.dtype.bits().max(b.dtype.bits()));
-                shown.heat_map.ui(ui, ctx, subject, &mut shown.picker, &b.name);
+                let bits = a.dtype.bits().max(b.dtype.bits());
+                let of = Of { checkpoint: &found.left, id: left, name: &b.name };
+                shown.heat_map.ui(ui, ctx, (found.key.left, bits), &mut shown.picker, &of);
             }
             largest_ui(ui, ctx, &values.largest, &shown.dims);
         }
@@ -161,22 +165,10 @@ impl Shown {
         ui.add_space(theme::STEP);
         let card = ctx.theme.card().show(ui, |ui| {
             ui.set_width(ui.available_width());
-            ui.horizontal(|ui| {
-                title_ui(ui, ctx, "Histograms");
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    picture_menu_ui(ui, ctx, name, "histograms", |ui| {
-                        if let Some(both) = &self.both
-                            && ui.button("Save as SVG…").clicked()
-                        {
-                            let picture = both.chart.svg(720.0, 360.0);
-                            let name = format!("{} histograms.svg", text::escape(name));
-                            ctx.commands.send(Command::SavePicture { name, picture });
-                            ui.close();
-                        }
-                    });
-                    controls_ui(ui, ctx);
-                });
-            });
+            let both = self.both.as_ref();
+            let svg = || both.map_or_else(String::new, |both| both.chart.svg(720.0, 360.0));
+            let copies = Copies { svg: both.is_some().then_some(&svg), ..Copies::default() };
+            card_head_ui(ui, ctx, "Histograms", (name, "histograms"), &copies, |ui| controls_ui(ui, ctx));
             match ctx.state.looks.get(&key) {
                 Loadable::NotRequested if bytes <= AUTOMATIC_BYTES => {
                     ctx.commands.send(Command::Look(key));
@@ -279,7 +271,7 @@ fn head_ui(
         if let Some(values) = &pair.values {
             let changed = share_text(values.changed, values.elements);
             let exact = format!("{} of {}", text::count(values.changed), text::count(values.elements));
-            chip_ui(ui, theme, &format!("{changed} changed")).on_hover_text(exact);
+            chip_ui(ui, theme, &format!("{changed} elements changed")).on_hover_text(exact);
             if values.changed > 0 {
                 chip_ui(ui, theme, &format!("relative {}", relative_text(values.relative_l2())));
             }

@@ -29,7 +29,7 @@ pub(super) fn sides_ui(ui: &mut Ui, ctx: &ViewContext<'_>, menus: &mut Menus) {
             let lit = if rules { !compare.choices.rules.is_empty() } else { !compare.choices.is_exact() };
             let response = pill_ui(ui, ctx.theme, &label, lit);
             response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("{name}: {label}")));
-            Popup::menu(&response)
+            Popup::from_toggle_button_response(&response)
                 .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
                 .show(|ui| if rules { menus.rules_ui(ui, ctx) } else { menus.tolerance_ui(ui, ctx) });
         }

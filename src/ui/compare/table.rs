@@ -6,19 +6,19 @@ use egui::{
 };
 
 use super::columns::{Columns, Kind, RELATIVE_NUMBER, label};
-use super::{relative_text, select, table_change};
+use super::{pairs_change, relative_text, select, three_digits};
 use crate::analysis::diff::{DiffRow, PairDiff, PairStatus};
 use crate::jobs::{CheckpointId, ComparisonKey};
 use crate::model::{NodeId, TensorId};
 use crate::state::compare::{
-    Chip, CompareColumn, CompareItem, CompareRow, Found, Side, TableChange, full_name, leaf_words, name,
+    Chip, CompareColumn, CompareItem, CompareRow, Found, PairsChange, Side, full_name, leaf_words, name,
     relative_change,
 };
 use crate::state::tree::{Item, TreeChange};
 use crate::state::{Command, Page};
 use crate::text;
 use crate::ui::tree_table::filter_id;
-use crate::ui::widgets::{bar, chevron, clipped_text, pill_ui};
+use crate::ui::widgets::{bar, chevron, clipped_name, clipped_text, pill_ui};
 use crate::ui::{ViewContext, theme};
 
 const HEADER_HEIGHT: f32 = 26.0;
@@ -44,7 +44,7 @@ pub(super) fn narrowing_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
             let hint =
                 if wanted { "One row per tensor" } else { "Tensors below their layers, which sum them up" };
             if pill_ui(ui, ctx.theme, label, list == wanted).on_hover_text(hint).clicked() && list != wanted {
-                ctx.commands.send(table_change(TableChange::AsList(wanted)));
+                ctx.commands.send(pairs_change(PairsChange::AsList(wanted)));
             }
         }
         let mut text = table.filter_text().to_owned();
@@ -63,9 +63,9 @@ pub(super) fn narrowing_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
             info
         });
         if response.changed() {
-            ctx.commands.send(table_change(TableChange::Filter(text)));
+            ctx.commands.send(pairs_change(PairsChange::Filter(text)));
         } else if response.lost_focus() && ui.input(|input| input.key_pressed(Key::Escape)) {
-            ctx.commands.send(table_change(TableChange::Filter(String::new())));
+            ctx.commands.send(pairs_change(PairsChange::Filter(String::new())));
         }
         if let Some(error) = table.filter_error() {
             response.on_hover_text(error);
@@ -92,7 +92,7 @@ fn chips_ui(ui: &mut Ui, ctx: &ViewContext<'_>, found: &Found) {
                 let response = pill_ui(ui, ctx.theme, &label, chosen).on_hover_text(chip.tooltip());
                 response.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, &label));
                 if response.clicked() {
-                    ctx.commands.send(table_change(TableChange::Chip(chip)));
+                    ctx.commands.send(pairs_change(PairsChange::Chip(chip)));
                 }
             }
             if let Some(matching) = table.matching() {
@@ -201,7 +201,7 @@ fn header_ui(ui: &mut Ui, ctx: &ViewContext<'_>, columns: &Columns) {
             CompareColumn::Name => "Sort by name",
         };
         if response.on_hover_text(hint).clicked() {
-            ctx.commands.send(table_change(TableChange::SortBy(column)));
+            ctx.commands.send(pairs_change(PairsChange::SortBy(column)));
         }
     }
 }
@@ -247,7 +247,7 @@ impl Line<'_> {
         if let CompareItem::Group(group) = row.item
             && response.double_clicked()
         {
-            self.ctx.commands.send(table_change(TableChange::Toggle(group)));
+            self.ctx.commands.send(pairs_change(PairsChange::Toggle(group)));
         }
         if response.secondary_clicked() {
             self.ctx.commands.send(select(Some(row.item)));
@@ -272,7 +272,7 @@ impl Line<'_> {
             arrow.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("{verb} {shown}")));
             if arrow.clicked() {
                 toggled = true;
-                self.ctx.commands.send(table_change(TableChange::Toggle(group)));
+                self.ctx.commands.send(pairs_change(PairsChange::Toggle(group)));
             }
         }
         if !self.ctx.state.compare.table.is_list() {
@@ -283,15 +283,22 @@ impl Line<'_> {
             CompareItem::Leaf(leaf) if is_calm(self.found, leaf) && !selected => theme.text_second,
             _ => strong,
         };
-        let used = clipped_text(ui, place, Align2::LEFT_CENTER, shown, theme::body(), color);
-        if let CompareItem::Leaf(leaf) = row.item
-            && self.found.leaf_pair(leaf).is_some_and(|pair| pair.renamed)
-            && let Some(right) = self.found.tensors(leaf).right
-        {
-            place.min.x += used;
-            let name = format!(" → {}", text::escape(&self.found.right.tensor(right).name));
-            clipped_text(ui, place, Align2::LEFT_CENTER, &name, theme::body(), theme.partner);
-        }
+        let right = match row.item {
+            CompareItem::Leaf(leaf) if self.found.leaf_pair(leaf).is_some_and(|pair| pair.renamed) => {
+                self.found.tensors(leaf).right
+            }
+            _ => None,
+        };
+        let Some(right) = right else {
+            clipped_name(ui, place, shown, &theme::body(), color);
+            return toggled;
+        };
+        // Both names share the room.
+        let half = place.with_max_x(place.center().x);
+        place.min.x += clipped_name(ui, half, shown, &theme::body(), color);
+        place.min.x += clipped_text(ui, place, Align2::LEFT_CENTER, " → ", theme::body(), theme.partner);
+        let name = text::escape(&self.found.right.tensor(right).name);
+        clipped_name(ui, place, &name, &theme::body(), theme.partner);
         toggled
     }
 
@@ -331,7 +338,7 @@ impl Line<'_> {
                     if values.nan_appeared > 0 {
                         clipped_text(ui, cell, Align2::RIGHT_CENTER, "NaN", theme::body(), theme.error);
                     } else {
-                        number(&text::number(values.max_abs));
+                        number(&three_digits(values.max_abs));
                     }
                 }
                 (Kind::Measure(CompareColumn::Cosine), Some(values)) => {
@@ -373,8 +380,11 @@ impl Line<'_> {
                 Kind::Measure(CompareColumn::Changed) if sums.changed > 0 => {
                     number(&share_text(sums.changed, sums.elements));
                 }
+                Kind::Measure(CompareColumn::MaxAbs) if sums.nan > 0 => {
+                    clipped_text(ui, cell, Align2::RIGHT_CENTER, "NaN", theme::body(), theme.error);
+                }
                 Kind::Measure(CompareColumn::MaxAbs) if sums.changed > 0 => {
-                    number(&text::number(sums.max_abs));
+                    number(&three_digits(sums.max_abs));
                 }
                 _ => {}
             }
@@ -543,22 +553,22 @@ fn keys(ui: &Ui, ctx: &ViewContext<'_>, id: Id, page: i64) {
         ui.memory_mut(|memory| memory.set_focus_lock_filter(id, filter));
     }
     let selected_group = match ctx.state.compare.table.selected() {
-        Some(CompareItem::Group(group)) => Some((Key::Enter, TableChange::Toggle(group))),
+        Some(CompareItem::Group(group)) => Some((Key::Enter, PairsChange::Toggle(group))),
         _ => None,
     };
     let walks = [
-        (Key::ArrowDown, TableChange::Move(1)),
-        (Key::ArrowUp, TableChange::Move(-1)),
-        (Key::PageDown, TableChange::Move(page.max(1))),
-        (Key::PageUp, TableChange::Move(-page.max(1))),
-        (Key::Home, TableChange::Move(i64::MIN / 2)),
-        (Key::End, TableChange::Move(i64::MAX / 2)),
-        (Key::ArrowRight, TableChange::Expand),
-        (Key::ArrowLeft, TableChange::Collapse),
+        (Key::ArrowDown, PairsChange::Move(1)),
+        (Key::ArrowUp, PairsChange::Move(-1)),
+        (Key::PageDown, PairsChange::Move(page.max(1))),
+        (Key::PageUp, PairsChange::Move(-page.max(1))),
+        (Key::Home, PairsChange::Move(i64::MIN / 2)),
+        (Key::End, PairsChange::Move(i64::MAX / 2)),
+        (Key::ArrowRight, PairsChange::Expand),
+        (Key::ArrowLeft, PairsChange::Collapse),
     ];
     for (key, change) in walks.into_iter().chain(selected_group) {
         if ui.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {
-            ctx.commands.send(table_change(change));
+            ctx.commands.send(pairs_change(change));
         }
     }
 }

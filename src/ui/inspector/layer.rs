@@ -2,7 +2,7 @@
 
 use egui::{Align2, RichText, Role, Sense, Ui, Vec2, WidgetInfo};
 
-use super::parts::{bar_line_ui, name_ui, title_ui};
+use super::parts::{Copies, bar_line_ui, card_head_ui, name_ui, remember_rect, title_ui};
 use super::tensor_table::TensorTable;
 use super::treemap::{Tile, TreemapView};
 use super::values::ValuesView;
@@ -41,6 +41,7 @@ pub(super) struct LayerView {
 /// What is inside a group, made ready to draw when another one is selected.
 struct Shown {
     of: (CheckpointId, NodeId, bool),
+    name: String,
     bars: Vec<Bar>,
     rest: usize,
     config: Vec<(String, String)>,
@@ -96,17 +97,20 @@ impl LayerView {
     fn children_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
         let Some(shown) = &self.shown else { return };
         let mut by_bytes = self.by_bytes;
-        ctx.theme.card().show(ui, |ui| {
-            ui.horizontal(|ui| {
-                title_ui(ui, ctx, "Inside");
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    ui.spacing_mut().item_spacing.x = 2.0;
-                    for (choice, label) in [(true, "Bytes"), (false, "Parameters")] {
-                        if ui.selectable_label(by_bytes == choice, label).clicked() {
-                            by_bytes = choice;
-                        }
+        let card = ctx.theme.card().show(ui, |ui| {
+            let text = || {
+                let lines =
+                    shown.bars.iter().map(|bar| format!("{}\t{}\t{}\n", bar.name, bar.detail, bar.number));
+                lines.collect()
+            };
+            let copies = Copies { text: Some(&text), ..Copies::default() };
+            card_head_ui(ui, ctx, "Inside", (&shown.name, "parts"), &copies, |ui| {
+                ui.spacing_mut().item_spacing.x = 2.0;
+                for (choice, label) in [(true, "Bytes"), (false, "Parameters")] {
+                    if ui.selectable_label(by_bytes == choice, label).clicked() {
+                        by_bytes = choice;
                     }
-                });
+                }
             });
             if shown.bars.len() > 1 {
                 self.treemap.ui(ui, ctx, entry.id, 132.0);
@@ -121,6 +125,7 @@ impl LayerView {
                 ui.label(RichText::new(rest).font(theme::label()).color(ctx.theme.text_second));
             }
         });
+        remember_rect(ui, "parts", card.response.rect);
         self.by_bytes = by_bytes;
     }
 }
@@ -140,7 +145,13 @@ impl Shown {
             .map(|item| (item, size(item)))
             .collect();
         let all = children.len();
-        children.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+        // Of very many only the largest are shown: the others need no order.
+        let largest = |(_, size): &(Item, u64)| std::cmp::Reverse(*size);
+        if all > TILES {
+            children.select_nth_unstable_by_key(TILES, largest);
+            children.truncate(TILES);
+        }
+        children.sort_by_key(largest);
         let most = children.first().map_or(1, |(_, size)| (*size).max(1));
         let name = |item| text::escape(tree::name(checkpoint, item));
         let tiles = children.iter().take(TILES).map(|&(item, size)| Tile {
@@ -162,7 +173,8 @@ impl Shown {
             fraction: (size as f64 / most as f64) as f32,
         });
         let bars: Vec<Bar> = bars.collect();
-        (Self { of, rest: all - bars.len(), bars, config: config_lines(checkpoint, id) }, tiles)
+        let (rest, config) = (all - bars.len(), config_lines(checkpoint, id));
+        (Self { of, name: checkpoint.layer_tree().path(id), rest, bars, config }, tiles)
     }
 }
 

@@ -2,109 +2,126 @@
 
 use egui::{Align2, Rect, Role, ScrollArea, Sense, Ui, Vec2, WidgetInfo};
 
-use crate::analysis::summary::LayerTable;
-use crate::jobs::CheckpointId;
+use super::parts::{Copies, remember_rect, table_head_ui};
+use crate::analysis::summary::{LayerRow, LayerTable};
 use crate::model::Checkpoint;
-use crate::state::OpenCheckpoint;
+use crate::state::tree::{Item, TreeChange};
+use crate::state::{Command, OpenCheckpoint};
 use crate::text;
-use crate::ui::widgets::clipped_text;
+use crate::ui::widgets::{clipped_name, clipped_text};
 use crate::ui::{ViewContext, theme};
 
 const ROW: f32 = 22.0;
 
-/// The table, made when another checkpoint is shown.
-#[derive(Default)]
-pub(super) struct LayersView {
-    table: Option<(CheckpointId, LayerTable)>,
+/// Draws the table; asks for it where it was not made yet.
+pub(super) fn layers_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, checkpoint: &Checkpoint) {
+    let Some(table) = &entry.layers else {
+        ctx.commands.send(Command::CountLayers(entry.id));
+        return;
+    };
+    let text = || as_text(table);
+    let copies = Copies { text: Some(&text), ..Copies::default() };
+    table_head_ui(ui, ctx, (&entry.name, "layers"), &copies, |ui| {
+        let totals = egui::RichText::new(totals(checkpoint)).color(ctx.theme.text_second);
+        ui.add(egui::Label::new(totals).truncate());
+    });
+    let shapes = table.rows.iter().any(|row| row.output_shape.is_some());
+    ui.spacing_mut().item_spacing.y = 0.0;
+    let (head, _) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 26.0), Sense::hover());
+    ui.painter().hline(head.x_range(), head.bottom() - 0.5, ctx.theme.separator());
+    for (index, label) in ["Layer (class)", "Output shape", "Parameters"].into_iter().enumerate() {
+        if index != 1 || shapes {
+            let cell = cell(head, index, shapes);
+            clipped_text(ui, cell, align(index), label, theme::label(), ctx.theme.text_second);
+        }
+    }
+    let height =
+        (ui.ctx().content_rect().bottom() - theme::STATUS_HEIGHT - ui.cursor().top() - 12.0).max(220.0);
+    let output = ScrollArea::vertical()
+        .id_salt("layer_table")
+        .auto_shrink([false, true])
+        .max_height(height)
+        .show_rows(ui, ROW, table.rows.len(), |ui, range| {
+            for row in table.rows.get(range).unwrap_or_default() {
+                row_ui(ui, ctx, entry, checkpoint, row, shapes);
+            }
+        });
+    remember_rect(ui, "layers", output.inner_rect.union(head));
 }
 
-impl LayersView {
-    /// Draws it.
-    pub(super) fn ui(
-        &mut self,
-        ui: &mut Ui,
-        ctx: &ViewContext<'_>,
-        entry: &OpenCheckpoint,
-        checkpoint: &Checkpoint,
-    ) {
-        if self.table.as_ref().is_none_or(|(of, _)| *of != entry.id) {
-            self.table = Some((entry.id, LayerTable::of(checkpoint)));
-        }
-        let Some((_, table)) = &self.table else { return };
-        let shapes = table.rows.iter().any(|row| row.output_shape.is_some());
-        ui.spacing_mut().item_spacing.y = 0.0;
-        let width = ui.available_width();
-        let (head, _) = ui.allocate_exact_size(Vec2::new(width, 26.0), Sense::hover());
-        ui.painter().hline(head.x_range(), head.bottom() - 0.5, ctx.theme.separator());
-        for (index, label) in ["Layer (class)", "Output shape", "Parameters"].into_iter().enumerate() {
-            if index != 1 || shapes {
-                clipped_text(
-                    ui,
-                    cell(head, index, shapes),
-                    align(index),
-                    label,
-                    theme::label(),
-                    ctx.theme.text_second,
-                );
-            }
-        }
-        let height =
-            (ui.ctx().content_rect().bottom() - theme::STATUS_HEIGHT - ui.cursor().top() - 40.0).max(220.0);
-        ScrollArea::vertical().id_salt("layer_table").auto_shrink(false).max_height(height).show_rows(
-            ui,
-            ROW,
-            table.rows.len(),
-            |ui, range| {
-                for row in table.rows.get(range).unwrap_or_default() {
-                    let (rect, response) = ui.allocate_exact_size(Vec2::new(width, ROW), Sense::hover());
-                    let path = text::escape(if row.path.is_empty() { "(no layer)" } else { &row.path });
-                    let class = text::escape(row.class.as_deref().unwrap_or_default());
-                    response.widget_info(|| WidgetInfo::labeled(Role::Row, true, format!("Layer {path}")));
-                    let name = cell(rect, 0, shapes);
-                    let used = clipped_text(ui, name, align(0), &path, theme::body(), ctx.theme.text);
-                    let mut rest = name;
-                    rest.min.x += used + 8.0;
-                    clipped_text(ui, rest, align(0), &class, theme::label(), ctx.theme.accent);
-                    let shape = row.output_shape.as_ref().map(|shape| shape_text(shape)).unwrap_or_default();
-                    clipped_text(
-                        ui,
-                        cell(rect, 1, shapes),
-                        align(1),
-                        &shape,
-                        theme::mono_small(),
-                        ctx.theme.text_second,
-                    );
-                    let parameters = known(row.parameters);
-                    clipped_text(
-                        ui,
-                        cell(rect, 2, shapes),
-                        align(2),
-                        &parameters,
-                        theme::body(),
-                        ctx.theme.text,
-                    );
-                    response.on_hover_text(format!(
-                        "{path} {class} {shape}\n{} parameters, {} trainable, {} in buffers",
-                        parameters,
-                        known(row.trainable),
-                        text::count(row.buffers)
-                    ));
-                }
-            },
-        );
-        let totals = checkpoint.totals();
-        let line = match (totals.parameters, totals.trainable, totals.non_trainable) {
-            (Some(all), Some(trainable), Some(fixed)) => format!(
-                "{} parameters · {} trainable · {} non-trainable",
-                text::count(all),
-                text::count(trainable),
-                text::count(fixed)
-            ),
-            _ => "The file does not tell which tensors are parameters".to_owned(),
-        };
-        ui.add_space(theme::STEP * 2.0);
-        ui.label(egui::RichText::new(line).font(theme::label()).color(ctx.theme.text_second));
+fn row_ui(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    entry: &OpenCheckpoint,
+    checkpoint: &Checkpoint,
+    row: &LayerRow,
+    shapes: bool,
+) {
+    let theme = ctx.theme;
+    let (rect, response) = ui.allocate_exact_size(Vec2::new(ui.available_width(), ROW), Sense::CLICK);
+    let path = text::escape(if row.path.is_empty() { "(no layer)" } else { &row.path });
+    let class = text::escape(row.class.as_deref().unwrap_or_default());
+    response.widget_info(|| WidgetInfo::labeled(Role::Row, true, format!("Layer {path}")));
+    if response.hovered() {
+        ui.painter().rect_filled(rect, 0, theme.raised);
     }
+    let name = cell(rect, 0, shapes);
+    if class.is_empty() {
+        clipped_name(ui, name, &path, &theme::body(), theme.text);
+    } else {
+        let used = clipped_text(ui, name, align(0), &path, theme::body(), theme.text);
+        let rest = name.with_min_x(name.left() + used + 8.0);
+        clipped_text(ui, rest, align(0), &class, theme::label(), theme.accent);
+    }
+    let shape = row.output_shape.as_ref().map(|shape| shape_text(shape)).unwrap_or_default();
+    let place = cell(rect, 1, shapes);
+    clipped_text(ui, place, align(1), &shape, theme::mono_small(), theme.text_second);
+    let parameters = known(row.parameters);
+    clipped_text(ui, cell(rect, 2, shapes), align(2), &parameters, theme::body(), theme.text);
+    if response.clicked() {
+        // The group of the first tensor that the layer holds; a layer without tensors has none.
+        let first = checkpoint.tensors().find(|(_, tensor)| tensor.layer == row.path);
+        if let Some((id, _)) = first.filter(|_| !row.path.is_empty()) {
+            let group = Item::Group(checkpoint.layer_tree().parent_of(id));
+            ctx.commands.send(Command::Tree(entry.id, TreeChange::Select(Some(group))));
+        }
+    }
+    if response.contains_pointer() {
+        response.on_hover_text(format!(
+            "{path} {class} {shape}\n{} parameters, {} trainable, {} in buffers",
+            parameters,
+            known(row.trainable),
+            text::count(row.buffers)
+        ));
+    }
+}
+
+fn totals(checkpoint: &Checkpoint) -> String {
+    let totals = checkpoint.totals();
+    match (totals.parameters, totals.trainable, totals.non_trainable) {
+        (Some(all), Some(trainable), Some(fixed)) => format!(
+            "{} parameters · {} trainable · {} not",
+            text::short_count(all),
+            text::short_count(trainable),
+            text::short_count(fixed)
+        ),
+        _ => "The file does not tell which tensors are parameters".to_owned(),
+    }
+}
+
+/// Lines with tabs.
+fn as_text(table: &LayerTable) -> String {
+    let mut text = "layer\tclass\toutput shape\tparameters\ttrainable\tbuffers\n".to_owned();
+    for row in &table.rows {
+        let shape = row.output_shape.as_ref().map(|shape| shape_text(shape)).unwrap_or_default();
+        let number = |count: Option<u64>| count.map_or_else(String::new, |count| count.to_string());
+        let class = row.class.as_deref().unwrap_or_default();
+        let (parameters, trainable) = (number(row.parameters), number(row.trainable));
+        let line = [&row.path, class, &shape, &parameters, &trainable, &row.buffers.to_string()].join("\t");
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
 }
 
 /// What the file does not tell is not claimed.

@@ -4,6 +4,7 @@ mod checkpoint;
 mod health;
 pub(super) mod heat_map;
 mod heat_map_paint;
+mod heat_map_view;
 mod layer;
 mod layer_table;
 mod norms;

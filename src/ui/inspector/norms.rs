@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use egui::{RichText, Ui};
 
-use super::parts::{Cell, grid_ui, picture_menu_ui, remember_rect, title_ui};
+use super::parts::{Cell, Copies, Of, card_head_ui, grid_ui, remember_rect};
 use crate::jobs::look::Lengths;
 use crate::jobs::{JobKey, Loadable, Look, LookKey, Looked};
 use crate::state::Command;
@@ -30,7 +30,7 @@ struct Side {
 
 impl NormsView {
     /// Draws the cards.
-    pub(super) fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, key: LookKey, name: &str) {
+    pub(super) fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, key: LookKey, of: &Of<'_>) {
         debug_assert!(key.look == Look::Norms);
         match ctx.state.looks.get(&key) {
             Loadable::NotRequested => ctx.commands.send(Command::Look(key)),
@@ -52,9 +52,11 @@ impl NormsView {
                 if self.shown.as_ref().is_none_or(|(shown, ..)| *shown != key)
                     && let Looked::Norms(norms) = &**looked
                 {
-                    let rows = Side::new("Rows", "row", &norms.rows, name);
-                    let columns =
-                        norms.columns.as_ref().map(|columns| Side::new("Columns", "column", columns, name));
+                    let rows = Side::new("Rows", "row", &norms.rows, of.name);
+                    let columns = norms
+                        .columns
+                        .as_ref()
+                        .map(|columns| Side::new("Columns", "column", columns, of.name));
                     let sides = std::iter::once(rows).chain(columns).collect();
                     self.shown = Some((key, looked.clone(), sides));
                 }
@@ -62,7 +64,7 @@ impl NormsView {
         }
         let Some((_, looked, sides)) = &self.shown else { return };
         for side in sides {
-            side.ui(ui, ctx, name);
+            side.ui(ui, ctx, of);
             ui.add_space(theme::STEP);
         }
         let mut notes = vec![
@@ -141,23 +143,19 @@ impl Side {
         Self { title, lengths: lengths.clone(), chart, cells }
     }
 
-    fn ui(&self, ui: &mut Ui, ctx: &ViewContext<'_>, name: &str) {
-        let what = if self.title == "Rows" { "row norms" } else { "column norms" };
+    fn ui(&self, ui: &mut Ui, ctx: &ViewContext<'_>, of: &Of<'_>) {
+        let (what, axis) = if self.title == "Rows" { ("row norms", 1) } else { ("column norms", 0) };
         let card = ctx.theme.card().show(ui, |ui| {
-            ui.horizontal(|ui| {
-                title_ui(ui, ctx, self.title);
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    picture_menu_ui(ui, ctx, name, what, |ui| {
-                        if ui.button("Save as SVG…").clicked() {
-                            ctx.commands.send(Command::SavePicture {
-                                name: format!("{} {what}.svg", super::parts::file_name(name)),
-                                picture: self.chart.svg(720.0, 320.0),
-                            });
-                            ui.close();
-                        }
-                    });
-                });
-            });
+            let text = || self.text();
+            let python = || {
+                format!(
+                    "{}matrix = values.reshape(values.shape[0], -1)\nnorms = np.linalg.norm(matrix, axis={axis})\n",
+                    of.numpy()
+                )
+            };
+            let svg = || self.chart.svg(720.0, 320.0);
+            let copies = Copies { text: Some(&text), python: Some(&python), svg: Some(&svg) };
+            card_head_ui(ui, ctx, self.title, (of.name, what), &copies, |_| {});
             chart_ui(ui, ctx.theme, &self.chart, 132.0, |bar| self.note(bar));
             grid_ui(ui, ctx, &self.cells, 72.0);
             let line = |ui: &mut Ui, text: String, color| {
@@ -182,10 +180,25 @@ impl Side {
         remember_rect(ui, what, card.response.rect);
     }
 
+    /// Lines with tabs: the indices of each bar with the smallest and the largest norm among them.
+    fn text(&self) -> String {
+        let mut text = "first\tlast\tsmallest\tlargest\n".to_owned();
+        for (bar, (low, high)) in self.lengths.bars.iter().enumerate() {
+            let (first, last) = self.indices(bar);
+            text.push_str(&format!("{first}\t{last}\t{low:?}\t{high:?}\n"));
+        }
+        text
+    }
+
+    /// The first and the last index of a bar.
+    fn indices(&self, bar: usize) -> (u64, u64) {
+        let first = bar as u64 * self.lengths.per_bar;
+        (first, (first + self.lengths.per_bar).min(self.lengths.count).saturating_sub(1))
+    }
+
     fn note(&self, bar: usize) -> String {
         let (low, high) = self.lengths.bars.get(bar).copied().unwrap_or_default();
-        let first = bar as u64 * self.lengths.per_bar;
-        let last = (first + self.lengths.per_bar).min(self.lengths.count).saturating_sub(1);
+        let (first, last) = self.indices(bar);
         if first == last {
             format!("{first}: {}", text::number(high))
         } else {

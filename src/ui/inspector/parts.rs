@@ -2,9 +2,9 @@
 
 use egui::{Align2, Label, Rect, RichText, Role, ScrollArea, Sense, Ui, Vec2, WidgetInfo};
 
-use crate::model::Checkpoint;
+use crate::model::{Checkpoint, TensorId};
 use crate::state::tree::{Item, TreeChange};
-use crate::state::{Command, OpenCheckpoint};
+use crate::state::{Command, OpenCheckpoint, snippet};
 use crate::text;
 use crate::ui::widgets::{bar, clipped_text, section_ui};
 use crate::ui::{ViewContext, theme};
@@ -75,8 +75,8 @@ pub(in crate::ui) fn bar_line_ui(
     if command.is_some() && (response.hovered() || response.has_focus()) {
         ui.painter().rect_filled(rect.expand2(Vec2::new(4.0, 1.0)), 4, theme.raised);
     }
-    let number_width = 92.0;
-    let bar_width = (rect.width() * 0.28).clamp(40.0, 180.0);
+    let number_width = if rect.width() < 300.0 { 74.0 } else { 92.0 };
+    let bar_width = (rect.width() * 0.28 - 20.0).clamp(36.0, 180.0);
     let text_rect = Rect::from_min_max(rect.min, rect.max - Vec2::new(number_width + bar_width + 16.0, 0.0));
     let used = clipped_text(ui, text_rect, Align2::LEFT_CENTER, name, theme::body(), theme.text);
     let rest = Rect::from_min_max(text_rect.min + Vec2::new(used + 8.0, 0.0), text_rect.max);
@@ -134,7 +134,11 @@ pub(in crate::ui) fn problem_ui(
 
 /// Keeps where something is on the screen, for a picture of it in a later frame.
 pub(in crate::ui) fn remember_rect(ui: &Ui, what: &'static str, rect: Rect) {
-    ui.data_mut(|data| data.insert_temp(egui::Id::unique(("picture", what)), rect));
+    ui.data_mut(|data| data.insert_temp(picture_id(what), rect));
+}
+
+fn picture_id(what: &'static str) -> egui::Id {
+    egui::Id::unique(("picture", what))
 }
 
 /// A part of a file name made from a tensor's name.
@@ -147,33 +151,115 @@ pub(in crate::ui) fn file_name(name: &str) -> String {
     if safe.is_empty() { "tensor".to_owned() } else { safe }
 }
 
-/// A menu that copies or saves what a card shows; `more` adds what is particular to it.
-pub(in crate::ui) fn picture_menu_ui(
+/// The tensor that a card is about.
+#[derive(Clone, Copy)]
+pub(in crate::ui) struct Of<'a> {
+    pub checkpoint: &'a Checkpoint,
+    pub id: TensorId,
+    pub name: &'a str,
+}
+
+impl Of<'_> {
+    /// Python that loads it as a numpy array, `values`.
+    pub(in crate::ui) fn numpy(&self) -> String {
+        snippet::numpy(self.checkpoint, self.id)
+    }
+}
+
+/// What a card offers beside a picture of itself. Made when it is asked for.
+#[derive(Default)]
+pub(in crate::ui) struct Copies<'a> {
+    /// Lines with tabs.
+    pub text: Option<&'a dyn Fn() -> String>,
+    /// Python that makes the same.
+    pub python: Option<&'a dyn Fn() -> String>,
+    /// An SVG file.
+    pub svg: Option<&'a dyn Fn() -> String>,
+}
+
+/// A menu that copies or saves what a card shows, as a picture, as text or as Python.
+pub(in crate::ui) fn copies_ui(
     ui: &mut Ui,
     ctx: &ViewContext<'_>,
     name: &str,
     what: &'static str,
-    more: impl FnOnce(&mut Ui),
+    copies: &Copies<'_>,
 ) {
-    let response = ui.button("···");
+    let response = ui.add(egui::Button::new(RichText::new("···")).frame_when_inactive(false));
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Copy or save the {what}")));
+    let rect: Option<Rect> = ui.data(|data| data.get_temp(picture_id(what)));
+    if let (Some(rect), true) = (rect, response.clicked()) {
+        // A picture shows what is in view.
+        ui.scroll_to_rect(rect, None);
+    }
+    let visible = rect.map(|rect| rect.intersect(ui.clip_rect()));
     egui::Popup::menu(&response).show(|ui| {
         ui.set_min_width(150.0);
-        let rect: Option<Rect> = ui.data(|data| data.get_temp(egui::Id::unique(("picture", what))));
-        if let Some(rect) = rect {
-            for to_file in [false, true] {
-                let command = Command::CapturePicture {
-                    name: format!("{} {what}.png", file_name(name)),
-                    rect: [rect.left(), rect.top(), rect.right(), rect.bottom()],
-                    to_file,
-                };
-                let label = if to_file { "Save as PNG…" } else { command.label() };
-                if ui.button(label).clicked() {
-                    ctx.commands.send(command);
-                    ui.close();
-                }
+        let item = |ui: &mut Ui, label: &str, command: &dyn Fn() -> Command| {
+            if ui.button(label).clicked() {
+                ctx.commands.send(command());
+                ui.close();
             }
+        };
+        let capture = |rect: Rect, to_file: bool| Command::CapturePicture {
+            name: format!("{} {what}.png", file_name(name)),
+            rect: [rect.left(), rect.top(), rect.right(), rect.bottom()],
+            to_file,
+        };
+        if let Some(rect) = visible {
+            item(ui, "Copy picture", &|| capture(rect, false));
         }
-        more(ui);
+        if let Some(text) = copies.text {
+            item(ui, "Copy as text", &|| Command::Copy { what, text: text() });
+        }
+        if let Some(python) = copies.python {
+            item(ui, "Copy as Python", &|| Command::Copy { what: "Python snippet", text: python() });
+        }
+        ui.separator();
+        if let Some(rect) = visible {
+            item(ui, "Save as PNG…", &|| capture(rect, true));
+        }
+        if let Some(svg) = copies.svg {
+            item(ui, "Save as SVG…", &|| Command::SavePicture {
+                name: format!("{} {what}.svg", file_name(name)),
+                picture: svg(),
+            });
+        }
+    });
+}
+
+/// The title of a card, and at its other end the menu that copies it. `between` draws what stands beside the menu, from
+/// right to left.
+pub(in crate::ui) fn card_head_ui(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    title: &str,
+    (name, what): (&str, &'static str),
+    copies: &Copies<'_>,
+    between: impl FnOnce(&mut Ui),
+) {
+    ui.horizontal(|ui| {
+        title_ui(ui, ctx, title);
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            ui.spacing_mut().item_spacing.x = 4.0;
+            copies_ui(ui, ctx, name, what, copies);
+            between(ui);
+        });
+    });
+}
+
+/// What stands over a table, with the menu that copies it at the other end.
+pub(in crate::ui) fn table_head_ui(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    (name, what): (&str, &'static str),
+    copies: &Copies<'_>,
+    before: impl FnOnce(&mut Ui),
+) {
+    ui.horizontal(|ui| {
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            copies_ui(ui, ctx, name, what, copies);
+            ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), before);
+        });
     });
 }

@@ -30,6 +30,11 @@ impl SlicePicker {
         Self { dims: dims.to_vec(), row_axis, column_axis, fixed: vec![0; dims.len()] }
     }
 
+    /// A vector that runs across: a picture of one line has room at the side, not below.
+    pub(in crate::ui) fn lying(dims: &[u64]) -> Self {
+        Self { dims: dims.to_vec(), row_axis: None, column_axis: Some(0), fixed: vec![0; dims.len()] }
+    }
+
     /// Rows and columns of the plane.
     pub(in crate::ui) fn extent(&self) -> (u64, u64) {
         let along = |axis: Option<usize>| axis.and_then(|axis| self.dims.get(axis)).copied().unwrap_or(1);
@@ -56,6 +61,30 @@ impl SlicePicker {
         };
         let parts: Vec<String> = (0..self.dims.len()).map(|axis| at(axis).to_string()).collect();
         format!("[{}]", parts.join(", "))
+    }
+
+    /// A part of the plane, as Python writes it.
+    pub(in crate::ui) fn python(
+        &self,
+        rows: &std::ops::Range<u64>,
+        columns: &std::ops::Range<u64>,
+    ) -> String {
+        let along = |axis: usize| {
+            let (part, whole) = match Some(axis) {
+                axis if axis == self.row_axis => (rows, self.extent().0),
+                axis if axis == self.column_axis => (columns, self.extent().1),
+                _ => return self.fixed.get(axis).copied().unwrap_or(0).to_string(),
+            };
+            if *part == (0..whole) { ":".to_owned() } else { format!("{}:{}", part.start, part.end) }
+        };
+        let parts: Vec<String> = (0..self.dims.len()).map(along).collect();
+        let plane = format!("values[{}]", parts.join(", "));
+        // numpy keeps the axes in their order.
+        if self.row_axis.is_some() && self.row_axis > self.column_axis && self.column_axis.is_some() {
+            plane + ".T"
+        } else {
+            plane
+        }
     }
 
     /// Draws the choices; nothing for tensors of two dimensions or fewer, which have one plane only.
@@ -121,5 +150,14 @@ mod tests {
         assert_eq!(axes(&[3, 3, 64, 128]), (Some(2), Some(3)));
         assert_eq!(axes(&[10]), (Some(0), None));
         assert_eq!(SlicePicker::new(&[2, 3, 4]).index(1, 2), "[0, 1, 2]");
+    }
+
+    #[test]
+    fn a_part_is_written_as_python_writes_it() {
+        let mut picker = SlicePicker::new(&[2, 3, 4]);
+        assert_eq!(picker.python(&(0..3), &(1..2)), "values[0, :, 1:2]");
+        (picker.row_axis, picker.column_axis) = (Some(2), Some(0));
+        assert_eq!(picker.python(&(0..4), &(0..2)), "values[:, 0, :].T");
+        assert_eq!(SlicePicker::lying(&[7]).python(&(0..1), &(2..5)), "values[2:5]");
     }
 }

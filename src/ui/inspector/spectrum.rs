@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use egui::{RichText, Ui};
 
-use super::parts::{Cell, grid_ui, picture_menu_ui, remember_rect, title_ui};
+use super::parts::{Cell, Copies, Of, card_head_ui, grid_ui, remember_rect, title_ui};
 use crate::analysis::spectrum::{Method, Spectrum};
 use crate::jobs::{JobKey, Loadable, Look, LookKey, Looked};
 use crate::state::Command;
@@ -34,7 +34,7 @@ struct Shown {
 
 impl SpectrumView {
     /// Draws the card.
-    pub(super) fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, key: LookKey, dims: &[u64], name: &str) {
+    pub(super) fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, key: LookKey, dims: &[u64], of: &Of<'_>) {
         debug_assert!(key.look == Look::Spectrum);
         if self.shown.as_ref().is_some_and(|(shown, _)| *shown != key) {
             self.shown = None;
@@ -58,10 +58,10 @@ impl SpectrumView {
                     if self.shown.is_none()
                         && let Looked::Spectrum(spectrum) = &**looked
                     {
-                        self.shown = Some((key, Shown::new(spectrum, looked, name)));
+                        self.shown = Some((key, Shown::new(spectrum, looked, of.name)));
                     }
                     if let Some((_, shown)) = &self.shown {
-                        shown.ui(ui, ctx, name);
+                        shown.ui(ui, ctx, of);
                     }
                 }
             }
@@ -116,29 +116,20 @@ impl Shown {
         Self { looked: looked.clone(), chart, points, cells: cells(spectrum), note: note(spectrum) }
     }
 
-    fn ui(&self, ui: &mut Ui, ctx: &ViewContext<'_>, name: &str) {
-        ui.horizontal(|ui| {
-            title_ui(ui, ctx, "Spectrum");
-            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                picture_menu_ui(ui, ctx, name, "spectrum", |ui| {
-                    if ui.button("Save as SVG…").clicked() {
-                        ctx.commands.send(Command::SavePicture {
-                            name: format!("{} spectrum.svg", super::parts::file_name(name)),
-                            picture: self.chart.svg(720.0, 360.0),
-                        });
-                        ui.close();
-                    }
-                    if ui.button("Copy singular values").clicked()
-                        && let Looked::Spectrum(spectrum) = &*self.looked
-                    {
-                        let values: Vec<String> =
-                            spectrum.singular_values.iter().map(|value| format!("{value:?}")).collect();
-                        ctx.commands.send(Command::Copy { what: "singular values", text: values.join("\n") });
-                        ui.close();
-                    }
-                });
-            });
-        });
+    fn ui(&self, ui: &mut Ui, ctx: &ViewContext<'_>, of: &Of<'_>) {
+        let text = || {
+            let Looked::Spectrum(spectrum) = &*self.looked else { return String::new() };
+            spectrum.singular_values.iter().map(|value| format!("{value:?}\n")).collect()
+        };
+        let python = || {
+            format!(
+                "{}matrix = values.reshape(values.shape[0], -1)\nsingular_values = np.linalg.svd(matrix, compute_uv=False)\n",
+                of.numpy()
+            )
+        };
+        let svg = || self.chart.svg(720.0, 360.0);
+        let copies = Copies { text: Some(&text), python: Some(&python), svg: Some(&svg) };
+        card_head_ui(ui, ctx, "Spectrum", (of.name, "spectrum"), &copies, |_| {});
         chart_ui(ui, ctx.theme, &self.chart, 220.0, |point| {
             let (index, value) = self.points.get(point).copied().unwrap_or_default();
             format!("σ{index} = {}", text::number(value))

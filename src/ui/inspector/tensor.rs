@@ -1,10 +1,10 @@
 //! A tensor: its head line, and what its values look like in four ways.
 
-use egui::{Label, RichText, Sense, Ui};
+use egui::{Align, Label, Layout, Popup, RichText, Role, Sense, Ui, WidgetInfo};
 
 use super::heat_map::HeatMapView;
 use super::norms::NormsView;
-use super::parts::{PROBLEMS_SHOWN, name_ui, problem_ui};
+use super::parts::{Of, PROBLEMS_SHOWN, name_ui, problem_ui};
 use super::slice_picker::SlicePicker;
 use super::spectrum::SpectrumView;
 use super::values::ValuesView;
@@ -50,6 +50,8 @@ struct Shown {
     of: (CheckpointId, TensorId),
     dims: Vec<u64>,
     picker: SlicePicker,
+    /// A vector lies in its picture and stands in its table; `None` for other tensors.
+    lying: Option<SlicePicker>,
     heat_map: HeatMapView,
 }
 
@@ -70,8 +72,9 @@ impl TensorView {
         if self.shown.as_ref().is_none_or(|shown| shown.of != of) {
             let dims = value_dims(tensor);
             let picker = SlicePicker::new(&dims);
-            let heat_map = HeatMapView::new(&dims, &picker);
-            self.shown = Some(Shown { of, dims, picker, heat_map });
+            let lying = (dims.len() == 1).then(|| SlicePicker::lying(&dims));
+            let heat_map = HeatMapView::new(&dims, lying.as_ref().unwrap_or(&picker));
+            self.shown = Some(Shown { of, dims, picker, lying, heat_map });
             self.table = ValuesTable::default();
         }
         let Some(shown) = &mut self.shown else { return };
@@ -83,24 +86,25 @@ impl TensorView {
         ui.add_space(theme::STEP);
         tabs_ui(ui, ctx.theme, &TABS, &mut self.tab);
         let look = |look| LookKey { checkpoint: entry.id, tensor: id, look };
+        let subject = Of { checkpoint, id, name: &tensor.name };
         match self.tab {
             Tab::Overview => {
                 values.ui(ui, ctx, checkpoint, &tensor.name);
                 if tensor.elements() > 1 {
                     ui.add_space(theme::STEP);
-                    let of = (entry.id, id, tensor.dtype.bits());
-                    shown.heat_map.ui(ui, ctx, of, &mut shown.picker, &tensor.name);
+                    let picker = shown.lying.as_mut().unwrap_or(&mut shown.picker);
+                    shown.heat_map.ui(ui, ctx, (entry.id, tensor.dtype.bits()), picker, &subject);
                 }
             }
             Tab::Values => {
                 let before = shown.picker.clone();
-                self.table.ui(ui, ctx, of, &mut shown.picker);
-                if shown.picker != before {
+                self.table.ui(ui, ctx, entry.id, &mut shown.picker, &subject);
+                if shown.picker != before && shown.lying.is_none() {
                     shown.heat_map.show_all(&shown.picker);
                 }
             }
-            Tab::Norms => self.norms.ui(ui, ctx, look(Look::Norms), &tensor.name),
-            Tab::Spectrum => self.spectrum.ui(ui, ctx, look(Look::Spectrum), &shown.dims, &tensor.name),
+            Tab::Norms => self.norms.ui(ui, ctx, look(Look::Norms), &subject),
+            Tab::Spectrum => self.spectrum.ui(ui, ctx, look(Look::Spectrum), &shown.dims, &subject),
         }
     }
 }
@@ -115,8 +119,12 @@ fn head_ui(
 ) {
     let tensor = checkpoint.tensor(id);
     let theme = ctx.theme;
-    name_ui(ui, ctx, &tensor.name);
+    ui.with_layout(Layout::right_to_left(Align::TOP), |ui| {
+        copy_menu_ui(ui, ctx, checkpoint, id);
+        ui.with_layout(Layout::top_down(Align::LEFT), |ui| name_ui(ui, ctx, &tensor.name));
+    });
     ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
         chip_ui(ui, theme, tensor.dtype.name());
         mono_chip_ui(ui, theme, &tensor.shape.to_string());
         chip_ui(ui, theme, &format!("{} elements", text::count(tensor.elements())));
@@ -141,13 +149,13 @@ fn head_ui(
                 ctx.commands.send(Command::Tree(entry.id, TreeChange::Select(Some(Item::Tensor(first)))));
             }
         }
-        if let Some(offset) = tensor.offset {
-            chip_ui(ui, theme, &format!("at byte {}", text::count(offset)));
-        }
-        copy_menu_ui(ui, ctx, checkpoint, id);
     });
-    if let Some(stored) = tensor.stored_name.as_ref().filter(|stored| **stored != tensor.name) {
-        let text = RichText::new(format!("stored as {}", text::escape(stored))).font(theme::label());
+    let offset = tensor.offset.map(|offset| format!("at byte {}", text::count(offset)));
+    let stored = tensor.stored_name.as_ref().filter(|stored| **stored != tensor.name);
+    let stored = stored.map(|stored| format!("stored as {}", text::escape(stored)));
+    let place: Vec<String> = offset.into_iter().chain(stored).collect();
+    if !place.is_empty() {
+        let text = RichText::new(place.join(" · ")).font(theme::label());
         ui.add(Label::new(text.color(theme.text_second)).truncate());
     }
     for problem in checkpoint.problems_of(id).take(PROBLEMS_SHOWN) {
@@ -161,14 +169,16 @@ fn head_ui(
 }
 
 fn copy_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>, checkpoint: &Checkpoint, id: TensorId) {
-    ui.spacing_mut().button_padding.y = 1.0;
-    ui.menu_button(RichText::new("Copy").font(theme::label()), |ui| {
+    let response = ui.add(egui::Button::new("···").frame_when_inactive(false));
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, "Copy what it is"));
+    Popup::menu(&response).show(|ui| {
+        ui.set_min_width(150.0);
         let tensor = checkpoint.tensor(id);
         for (label, what, text) in [
-            ("Name", "name", tensor.name.clone()),
-            ("Shape", "shape", tensor.shape.to_string()),
-            ("Description", "description", description(tensor)),
-            ("Python snippet", "Python snippet", snippet::python(checkpoint, id)),
+            ("Copy name", "name", tensor.name.clone()),
+            ("Copy shape", "shape", tensor.shape.to_string()),
+            ("Copy description", "description", description(tensor)),
+            ("Copy Python snippet", "Python snippet", snippet::python(checkpoint, id)),
         ] {
             if ui.button(label).clicked() {
                 ctx.commands.send(Command::Copy { what, text });

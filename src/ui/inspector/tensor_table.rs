@@ -1,37 +1,32 @@
-//! The statistics of all tensors below a layer as a table that sorts by any of them. Draws only visible rows.
+//! The statistics of all tensors below a layer as a table that sorts by any of them. Draws only visible rows; their
+//! order is made in state.
 
 use egui::{Align2, Rect, RichText, Role, ScrollArea, Sense, Ui, Vec2, WidgetInfo};
 
-use crate::jobs::{CheckpointId, Loadable};
-use crate::model::layer_tree::natural_cmp;
+use super::parts::{Copies, remember_rect, table_head_ui};
+use crate::jobs::Loadable;
 use crate::model::{Checkpoint, NodeId, TensorId};
 use crate::state::tree::{Item, TreeChange};
-use crate::state::{Command, OpenCheckpoint, ScanStatus, Statistic};
+use crate::state::{Command, OpenCheckpoint, ScanStatus, Statistic, TableChange};
 use crate::text;
-use crate::ui::widgets::{clipped_text, statistic_text};
+use crate::ui::widgets::{clipped_name, clipped_text, statistic_text, tensors};
 use crate::ui::{ViewContext, theme};
 
 const ROW: f32 = 22.0;
-const COLUMN: f32 = 82.0;
-const NAME: f32 = 190.0;
-/// While a scan runs, larger tables are put in order when it ends.
-const FOLLOWED: usize = 20_000;
+const HEAD: f32 = 26.0;
+const COLUMN: f32 = 78.0;
+/// Rows that are copied as text, at most.
+const COPIED: usize = 50_000;
 
-/// What rows are sorted by; `None` is the name.
-type Order = (Option<Statistic>, bool);
-
-/// The table, put in order when something changed.
+/// The table of a group.
 #[derive(Default)]
 pub(super) struct TensorTable {
-    order: Order,
-    made_from: Option<(CheckpointId, NodeId, Order, u64)>,
-    rows: Vec<TensorId>,
-    /// Characters of the group's own name that rows leave out.
-    prefix: usize,
+    /// How far the numbers are scrolled. The name stays in view.
+    across: f32,
 }
 
 impl TensorTable {
-    /// Draws the table of a group.
+    /// Draws the table.
     pub(super) fn ui(
         &mut self,
         ui: &mut Ui,
@@ -40,122 +35,109 @@ impl TensorTable {
         checkpoint: &Checkpoint,
         id: NodeId,
     ) {
-        self.put_in_order(entry, checkpoint, id);
-        note_ui(ui, ctx, entry);
-        let height =
-            (ui.ctx().content_rect().bottom() - theme::STATUS_HEIGHT - ui.cursor().top() - 16.0).max(240.0);
-        ui.spacing_mut().item_spacing.y = 0.0;
-        ScrollArea::horizontal().id_salt("tensor_table_across").auto_shrink(false).max_height(height).show(
-            ui,
-            |ui| {
-                let width = NAME + COLUMN * Statistic::ALL.len() as f32 + 12.0;
-                ui.set_min_width(width);
-                self.header_ui(ui, ctx, width);
-                ScrollArea::vertical()
-                    .id_salt(("tensor_table", id))
-                    .auto_shrink(false)
-                    .max_height(height - 40.0)
-                    .show_rows(ui, ROW, self.rows.len(), |ui, range| {
-                        for index in range {
-                            if let Some(&tensor) = self.rows.get(index) {
-                                self.row_ui(ui, ctx, entry, checkpoint, (index, tensor, width));
-                            }
-                        }
-                    });
-            },
-        );
-    }
-
-    fn put_in_order(&mut self, entry: &OpenCheckpoint, checkpoint: &Checkpoint, id: NodeId) {
-        let running = entry.scan.status == ScanStatus::Running;
-        let changes = match self.order.0 {
-            Some(_) if !(running && self.rows.len() > FOLLOWED) => entry.scan.changes(),
-            _ => 0,
+        if entry.table.group() != Some(id) {
+            ctx.commands.send(Command::Table(entry.id, TableChange::Show(id)));
+        }
+        let path = checkpoint.layer_tree().path(id);
+        let table = Table {
+            ctx,
+            entry,
+            checkpoint,
+            // Characters of the group's own name that rows leave out.
+            prefix: if path.is_empty() { 0 } else { path.len() + 1 },
+            name: (ui.available_width() * 0.4).clamp(130.0, 260.0),
         };
-        let made_from = Some((entry.id, id, self.order, changes));
-        if self.made_from == made_from {
-            return;
-        }
-        let tree = checkpoint.layer_tree();
-        let same = self.made_from.is_some_and(|(entry_id, node, ..)| (entry_id, node) == (entry.id, id));
-        self.made_from = made_from;
-        if !same {
-            self.rows = tree.tensors_under(id);
-            let path = tree.path(id);
-            self.prefix = if path.is_empty() { 0 } else { path.len() + 1 };
-        }
-        let (column, descending) = self.order;
-        match column {
-            None => {
-                let name = |id: TensorId| checkpoint.tensor(id).name.as_str();
-                self.rows.sort_by(|&a, &b| natural_cmp(name(a), name(b)));
-                if descending {
-                    self.rows.reverse();
+        let text = || table.text();
+        let copies = Copies { text: Some(&text), ..Copies::default() };
+        let name = if path.is_empty() { &entry.name } else { &path };
+        table_head_ui(ui, ctx, (name, "statistics"), &copies, |ui| note_ui(ui, ctx, entry));
+        let bottom = ui.ctx().content_rect().bottom() - theme::STATUS_HEIGHT - 12.0;
+        let height = (bottom - ui.cursor().top()).max(240.0);
+        ui.spacing_mut().item_spacing.y = 0.0;
+        let top = ui.cursor().top();
+        let (head, _) = ui.allocate_exact_size(Vec2::new(ui.available_width(), HEAD), Sense::hover());
+        table.header_ui(ui, head, self.across);
+        let rows = entry.table.rows();
+        let total =
+            Vec2::new(table.name + COLUMN * Statistic::ALL.len() as f32 + 12.0, ROW * rows.len() as f32);
+        let output = ScrollArea::both()
+            .id_salt(("tensor_table", id))
+            .auto_shrink([false, true])
+            .max_height(height - HEAD)
+            .show_viewport(ui, |ui, viewport| {
+                ui.set_min_size(total);
+                let origin = ui.min_rect().min + viewport.min.to_vec2();
+                let first = (viewport.top() / ROW).max(0.0) as usize;
+                let last = (viewport.bottom() / ROW).ceil() as usize;
+                for (index, &tensor) in rows.iter().enumerate().take(last).skip(first) {
+                    let y = (f64::from(ROW) * index as f64 - f64::from(viewport.top())) as f32;
+                    let rect =
+                        Rect::from_min_size(origin + Vec2::new(0.0, y), Vec2::new(viewport.width(), ROW));
+                    table.row_ui(ui, rect, (index, tensor), viewport.left());
                 }
-            }
-            Some(statistic) => {
-                // Unknown values come last, whichever the direction.
-                let mut keyed: Vec<(Option<f64>, TensorId)> =
-                    self.rows.iter().map(|&id| (entry.scan.value(Item::Tensor(id), statistic), id)).collect();
-                keyed.sort_by(|a, b| match (a.0, b.0) {
-                    (Some(x), Some(y)) if descending => y.total_cmp(&x).then(a.1.cmp(&b.1)),
-                    (Some(x), Some(y)) => x.total_cmp(&y).then(a.1.cmp(&b.1)),
-                    (x, y) => y.is_some().cmp(&x.is_some()).then(a.1.cmp(&b.1)),
-                });
-                self.rows = keyed.into_iter().map(|(_, id)| id).collect();
-            }
+            });
+        self.across = output.state.clamped_offset().x;
+        remember_rect(ui, "statistics", output.inner_rect.with_min_y(top));
+    }
+}
+
+/// What head and rows share.
+struct Table<'a> {
+    ctx: &'a ViewContext<'a>,
+    entry: &'a OpenCheckpoint,
+    checkpoint: &'a Checkpoint,
+    prefix: usize,
+    /// Width of the names.
+    name: f32,
+}
+
+impl Table<'_> {
+    fn header_ui(&self, ui: &mut Ui, rect: Rect, across: f32) {
+        ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, self.ctx.theme.separator());
+        self.title_ui(ui, self.name_cell(rect), None);
+        let clip = ui.clip_rect();
+        ui.set_clip_rect(clip.intersect(self.numbers(rect)));
+        for (index, statistic) in Statistic::ALL.into_iter().enumerate() {
+            self.title_ui(ui, self.cell(rect, index, across), Some(statistic));
+        }
+        ui.set_clip_rect(clip);
+    }
+
+    fn title_ui(&self, ui: &Ui, cell: Rect, column: Option<Statistic>) {
+        let theme = self.ctx.theme;
+        let label = column.map_or("Name", Statistic::label);
+        let response = ui.interact(cell, ui.scope_id().with(("order", label)), Sense::click());
+        response.widget_info(|| WidgetInfo::labeled(Role::ColumnHeader, true, format!("Order by {label}")));
+        let (chosen, descending) = self.entry.table.order();
+        let arrow = match (chosen == column, descending) {
+            (false, _) => "",
+            (true, false) => " ↑",
+            (true, true) => " ↓",
+        };
+        let lit = chosen == column || response.hovered() || response.has_focus();
+        let color = if lit { theme.text_strong } else { theme.text_second };
+        let align = if column.is_none() { Align2::LEFT_CENTER } else { Align2::RIGHT_CENTER };
+        clipped_text(ui, cell, align, &format!("{label}{arrow}"), theme::label(), color);
+        if response.clicked() {
+            self.ctx.commands.send(Command::Table(self.entry.id, TableChange::OrderBy(column)));
         }
     }
 
-    fn header_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, width: f32) {
-        let (rect, _) = ui.allocate_exact_size(Vec2::new(width, 26.0), Sense::hover());
-        ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, ctx.theme.separator());
-        let columns = std::iter::once(None).chain(Statistic::ALL.map(Some));
-        for (index, column) in columns.enumerate() {
-            let label = column.map_or("Name", Statistic::label);
-            let cell = cell(rect, index);
-            let response = ui.interact(cell, ui.scope_id().with(("order", label)), Sense::click());
-            response
-                .widget_info(|| WidgetInfo::labeled(Role::ColumnHeader, true, format!("Order by {label}")));
-            let chosen = self.order.0 == column;
-            let arrow = match (chosen, self.order.1) {
-                (false, _) => "",
-                (true, false) => " ↑",
-                (true, true) => " ↓",
-            };
-            let lit = chosen || response.hovered() || response.has_focus();
-            let color = if lit { ctx.theme.text_strong } else { ctx.theme.text_second };
-            let align = if index == 0 { Align2::LEFT_CENTER } else { Align2::RIGHT_CENTER };
-            clipped_text(ui, cell, align, &format!("{label}{arrow}"), theme::label(), color);
-            if response.clicked() {
-                // Numbers from large to small first, names from a to z.
-                self.order = (column, if chosen { !self.order.1 } else { column.is_some() });
-            }
-        }
-    }
-
-    fn row_ui(
-        &self,
-        ui: &mut Ui,
-        ctx: &ViewContext<'_>,
-        entry: &OpenCheckpoint,
-        checkpoint: &Checkpoint,
-        (index, id, width): (usize, TensorId, f32),
-    ) {
-        let theme = ctx.theme;
-        let (rect, response) = ui.allocate_exact_size(Vec2::new(width, ROW), Sense::CLICK);
-        let name = &checkpoint.tensor(id).name;
+    fn row_ui(&self, ui: &mut Ui, rect: Rect, (index, id): (usize, TensorId), across: f32) {
+        let (theme, entry) = (self.ctx.theme, self.entry);
+        let name = &self.checkpoint.tensor(id).name;
+        let response = ui.interact(rect, ui.scope_id().with(id), Sense::CLICK);
         response.widget_info(|| WidgetInfo::labeled(Role::Row, true, format!("Statistics of {name}")));
         if response.hovered() {
             ui.painter().rect_filled(rect, 0, theme.raised);
         } else if index % 2 == 1 {
             ui.painter().rect_filled(rect, 0, theme.hover.gamma_multiply(0.45));
         }
-        let short = text::escape(name.get(self.prefix..).filter(|rest| !rest.is_empty()).unwrap_or(name));
-        clipped_text(ui, cell(rect, 0), Align2::LEFT_CENTER, &short, theme::body(), theme.text);
+        clipped_name(ui, self.name_cell(rect), &text::escape(self.short(id)), &theme::body(), theme.text);
+        let clip = ui.clip_rect();
+        ui.set_clip_rect(clip.intersect(self.numbers(rect)));
         if let Some(reason) = entry.scan.unreadable(id) {
-            let mut rest = rect;
-            rest.min.x += NAME + 12.0;
+            let rest = self.numbers(rect);
             clipped_text(ui, rest, Align2::LEFT_CENTER, &text::escape(reason), theme::label(), theme.error);
         } else {
             for (index, statistic) in Statistic::ALL.into_iter().enumerate() {
@@ -163,29 +145,69 @@ impl TensorTable {
                 let alarming = statistic == Statistic::NonFinite && value > 0.0;
                 let color = if alarming { theme.error } else { theme.text };
                 let text = statistic_text(statistic, value);
-                clipped_text(ui, cell(rect, index + 1), Align2::RIGHT_CENTER, &text, theme::body(), color);
+                let cell = self.cell(rect, index, across);
+                clipped_text(ui, cell, Align2::RIGHT_CENTER, &text, theme::body(), color);
             }
         }
+        ui.set_clip_rect(clip);
         if response.clicked() {
-            ctx.commands.send(Command::Tree(entry.id, TreeChange::Select(Some(Item::Tensor(id)))));
+            self.ctx.commands.send(Command::Tree(entry.id, TreeChange::Select(Some(Item::Tensor(id)))));
         }
-        response.on_hover_text(text::escape(name));
+        if response.contains_pointer() {
+            response.on_hover_text(text::escape(name));
+        }
     }
-}
 
-/// Column 0 is the name.
-fn cell(line: Rect, index: usize) -> Rect {
-    let (left, width) = match index {
-        0 => (4.0, NAME - 8.0),
-        index => (NAME + COLUMN * (index - 1) as f32, COLUMN - 8.0),
-    };
-    Rect::from_min_size(line.min + Vec2::new(left, 0.0), Vec2::new(width, line.height()))
+    /// A tensor's name without that of the group.
+    fn short(&self, id: TensorId) -> &str {
+        let name = &self.checkpoint.tensor(id).name;
+        name.get(self.prefix..).filter(|rest| !rest.is_empty()).unwrap_or(name)
+    }
+
+    fn name_cell(&self, line: Rect) -> Rect {
+        Rect::from_min_size(line.min + Vec2::new(4.0, 0.0), Vec2::new(self.name - 12.0, line.height()))
+    }
+
+    /// The part of a line where the numbers are.
+    fn numbers(&self, line: Rect) -> Rect {
+        line.with_min_x(line.left() + self.name)
+    }
+
+    fn cell(&self, line: Rect, index: usize, across: f32) -> Rect {
+        let left = line.left() + self.name + COLUMN * index as f32 - across;
+        Rect::from_min_size(egui::pos2(left, line.top()), Vec2::new(COLUMN - 8.0, line.height()))
+    }
+
+    /// Lines with tabs: the names and all statistics, exactly.
+    fn text(&self) -> String {
+        let mut text = "name".to_owned();
+        for statistic in Statistic::ALL {
+            text.push('\t');
+            text.push_str(statistic.label());
+        }
+        for &id in self.entry.table.rows().iter().take(COPIED) {
+            text.push('\n');
+            text.push_str(&self.checkpoint.tensor(id).name);
+            for statistic in Statistic::ALL {
+                text.push('\t');
+                if let Some(value) = self.entry.scan.value(Item::Tensor(id), statistic) {
+                    text.push_str(&value.to_string());
+                }
+            }
+        }
+        text.push('\n');
+        text
+    }
 }
 
 /// Says why numbers are missing, and offers to have them.
 fn note_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
     let note = match &entry.scan.status {
-        ScanStatus::Done => return,
+        ScanStatus::Done => {
+            let shown = entry.table.rows().len() as u64;
+            ui.label(RichText::new(tensors(shown)).color(ctx.theme.text_second));
+            return;
+        }
         ScanStatus::Running => {
             let all = entry.checkpoint.value().map_or(0, |checkpoint| checkpoint.tensors().len());
             let done = text::count(entry.scan.done() as u64);
@@ -195,11 +217,9 @@ fn note_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
         ScanStatus::Stopped => "The scan was stopped".to_owned(),
         ScanStatus::Failed(error) => error.message.clone(),
     };
-    ui.horizontal(|ui| {
-        ui.label(RichText::new(note).color(ctx.theme.text_second));
-        let can = matches!(entry.checkpoint, Loadable::Ready(_)) && entry.scan.status != ScanStatus::Running;
-        if can && ui.button("Scan values").clicked() {
-            ctx.commands.send(Command::Scan(entry.id));
-        }
-    });
+    ui.add(egui::Label::new(RichText::new(note).color(ctx.theme.text_second)).truncate());
+    let can = matches!(entry.checkpoint, Loadable::Ready(_)) && entry.scan.status != ScanStatus::Running;
+    if can && ui.button("Scan values").clicked() {
+        ctx.commands.send(Command::Scan(entry.id));
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use egui::{ComboBox, RichText, Role, Ui, WidgetInfo};
+use egui::{Popup, PopupCloseBehavior, RichText, Role, Ui, WidgetInfo};
 
-use super::parts::{Cell, grid_ui, picture_menu_ui, title_ui};
+use super::parts::{Cell, Copies, Of, card_head_ui, grid_ui, remember_rect, title_ui};
 use crate::analysis::{Distinct, Histogram, Scale};
 use crate::jobs::{JobKey, Loadable, StatisticsKey, Subject, ValueSummary};
 use crate::model::Checkpoint;
@@ -17,7 +17,7 @@ use crate::ui::{ViewContext, theme};
 
 /// Numbers of bins to choose from.
 const BIN_CHOICES: [usize; 5] = [16, 32, 64, 128, 256];
-const HEIGHT: f32 = 196.0;
+const HEIGHT: f32 = 180.0;
 
 /// Statistics and histogram, made ready to draw when they change.
 #[derive(Default)]
@@ -77,7 +77,7 @@ impl ValuesView {
                 if let Some(shown) = &self.shown {
                     ui.scope(|ui| {
                         ui.set_opacity(0.45);
-                        shown.ui(ui, ctx, name);
+                        shown.ui(ui, ctx, checkpoint, name);
                     });
                 }
             }
@@ -90,7 +90,7 @@ impl ValuesView {
                     self.shown = Some(Shown::new(key, options, summary, name));
                 }
                 if let Some(shown) = &self.shown {
-                    shown.ui(ui, ctx, name);
+                    shown.ui(ui, ctx, checkpoint, name);
                 }
             }
         }
@@ -105,27 +105,46 @@ impl Shown {
         Self { key, options, summary: summary.clone(), histogram, cells: cells(summary) }
     }
 
-    fn ui(&self, ui: &mut Ui, ctx: &ViewContext<'_>, name: &str) {
-        ctx.theme.card().show(ui, |ui| {
+    fn ui(&self, ui: &mut Ui, ctx: &ViewContext<'_>, checkpoint: &Checkpoint, name: &str) {
+        // Python is about a tensor; for a group there is no short way.
+        let of = match self.key.subject {
+            Subject::Tensor(id) if id.index() < checkpoint.tensors().len() => {
+                Some(Of { checkpoint, id, name })
+            }
+            _ => None,
+        };
+        let card = ctx.theme.card().show(ui, |ui| {
+            let text = || {
+                let lines: Vec<String> =
+                    self.cells.iter().map(|cell| format!("{}\t{}", cell.label, cell.exact)).collect();
+                lines.join("\n") + "\n"
+            };
+            let python = || of.map_or_else(String::new, |of| python_statistics(&of));
+            let copies = Copies { text: Some(&text), python: of.is_some().then_some(&python), svg: None };
+            card_head_ui(ui, ctx, "Statistics", (name, "statistics"), &copies, |_| {});
             grid_ui(ui, ctx, &self.cells, 72.0);
             for left_out in &self.summary.left_out {
                 let line = format!("Left out {}", text::escape(left_out));
                 ui.label(RichText::new(line).font(theme::label()).color(ctx.theme.partner));
             }
         });
+        remember_rect(ui, "statistics", card.response.rect);
         ui.add_space(theme::STEP);
         let card = ctx.theme.card().show(ui, |ui| {
-            ui.horizontal(|ui| {
-                title_ui(ui, ctx, "Histogram");
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    picture_menu_ui(ui, ctx, name, "histogram", |ui| {
-                        if let Some((histogram, chart)) = &self.histogram {
-                            copies_ui(ui, ctx, histogram, chart, name);
-                        }
-                    });
-                    controls_ui(ui, ctx);
-                });
-            });
+            let histogram = self.histogram.as_ref();
+            let text = || histogram.map_or_else(String::new, |(histogram, _)| counts_text(histogram));
+            let python = || {
+                of.zip(histogram)
+                    .map_or_else(String::new, |(of, (histogram, _))| python_histogram(&of, histogram))
+            };
+            let svg = || histogram.map_or_else(String::new, |(_, chart)| chart.svg(720.0, 360.0));
+            let some = histogram.is_some();
+            let copies = Copies {
+                text: some.then_some(&text),
+                python: (some && of.is_some()).then_some(&python),
+                svg: some.then_some(&svg),
+            };
+            card_head_ui(ui, ctx, "Histogram", (name, "histogram"), &copies, |ui| controls_ui(ui, ctx));
             if let Some((histogram, chart)) = &self.histogram {
                 chart_ui(ui, ctx.theme, chart, HEIGHT, |bin| bin_note(histogram, bin));
                 outside_ui(ui, ctx, histogram);
@@ -138,7 +157,7 @@ impl Shown {
                 ui.label(RichText::new(why).color(ctx.theme.text_second));
             }
         });
-        super::parts::remember_rect(ui, "histogram", card.response.rect);
+        remember_rect(ui, "histogram", card.response.rect);
     }
 }
 
@@ -206,61 +225,101 @@ fn outside_ui(ui: &mut Ui, ctx: &ViewContext<'_>, histogram: &Histogram) {
     }
 }
 
-fn copies_ui(ui: &mut Ui, ctx: &ViewContext<'_>, histogram: &Histogram, chart: &Chart, name: &str) {
-    if ui.button("Save as SVG…").clicked() {
-        ctx.commands.send(Command::SavePicture {
-            name: format!("{} histogram.svg", super::parts::file_name(name)),
-            picture: chart.svg(720.0, 360.0),
-        });
-        ui.close();
-    }
-    if ui.button("Copy counts as text").clicked() {
-        let lines = histogram.counts.iter().enumerate().map(|(bin, count)| {
-            let (from, to) = histogram.edges(bin);
-            format!("{from:e}\t{to:e}\t{count}")
-        });
-        let lines: Vec<String> = std::iter::once("from\tto\tcount".to_owned()).chain(lines).collect();
-        let text = lines.join("\n") + "\n";
-        ctx.commands.send(Command::Copy { what: "histogram", text });
-        ui.close();
-    }
+/// Lines with tabs: the edges of each bin and its count.
+fn counts_text(histogram: &Histogram) -> String {
+    let lines = histogram.counts.iter().enumerate().map(|(bin, count)| {
+        let (from, to) = histogram.edges(bin);
+        format!("{from:e}\t{to:e}\t{count}")
+    });
+    let lines: Vec<String> = std::iter::once("from\tto\tcount".to_owned()).chain(lines).collect();
+    lines.join("\n") + "\n"
 }
 
-/// Bins, scales and clipping. From right to left.
+fn python_statistics(of: &Of<'_>) -> String {
+    format!(
+        "{}finite = values[np.isfinite(values)].astype(np.float64)\n\
+         print(\"min\", finite.min(), \"max\", finite.max(), \"mean\", finite.mean(), \"std\", finite.std())\n\
+         print(\"L2 norm\", np.linalg.norm(finite), \"zeros\", (finite == 0).sum())\n\
+         print(\"NaN\", np.isnan(values).sum(), \"Inf\", np.isinf(values).sum())\n\
+         print(\"1 %, median, 99 %\", np.quantile(finite, [0.01, 0.5, 0.99]))\n",
+        of.numpy()
+    )
+}
+
+fn python_histogram(of: &Of<'_>, histogram: &Histogram) -> String {
+    let bins = histogram.counts.len();
+    let edges = if histogram.scale == Scale::Linear {
+        format!("bins={bins}, range=({:e}, {:e})", histogram.lo, histogram.hi)
+    } else {
+        let last = bins.checked_sub(1).map(|bin| histogram.edges(bin).1);
+        let edges = (0..bins).map(|bin| histogram.edges(bin).0).chain(last);
+        format!("bins=[{}]", edges.map(|edge| format!("{edge:e}")).collect::<Vec<_>>().join(", "))
+    };
+    format!("{}counts, edges = np.histogram(values[np.isfinite(values)], {edges})\n", of.numpy())
+}
+
+/// Bins, scales and clipping: in words, which open the choices.
 pub(in crate::ui) fn controls_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let (bins, log, scale, clip) = options(&ctx.state.settings);
-    ui.spacing_mut().item_spacing.x = 4.0;
-    let name = |response: &egui::Response, text: String| {
-        response.widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, &text));
-    };
-    let menu = ComboBox::from_id_salt("axes").width(58.0).selected_text("Axes").show_ui(ui, |ui| {
-        let mut log = log;
-        if ui.checkbox(&mut log, "Logarithmic counts").changed() {
-            ctx.commands.send(Command::SetHistogramLog(log));
-        }
-        let mut symlog = scale == ValueScale::Symlog;
-        if ui.checkbox(&mut symlog, "Logarithmic values").changed() {
-            let scale = if symlog { ValueScale::Symlog } else { ValueScale::Linear };
-            ctx.commands.send(Command::SetHistogramScale(scale));
-        }
+    let symlog = scale == ValueScale::Symlog;
+    // Where room is scarce, what is usual goes without saying.
+    let roomy = ui.available_width() > 210.0;
+    let parts = [
+        (true, format!("{bins} bins")),
+        (log || roomy, if log { "log counts" } else { "linear counts" }.to_owned()),
+        (symlog, "log values".to_owned()),
+        (clip != Clip::None || roomy, clip.label().to_owned()),
+    ];
+    let words: Vec<String> = parts.into_iter().filter(|(said, _)| *said).map(|(_, words)| words).collect();
+    let words = words.join(" · ");
+    let text = RichText::new(&words).font(theme::label()).color(ctx.theme.text_second);
+    let response = ui.add(egui::Button::new(text).frame_when_inactive(false).truncate());
+    response
+        .widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, format!("Bins of the histogram: {words}")));
+    Popup::menu(&response).close_behavior(PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
+        let line = |ui: &mut Ui, name: &str, choices: &[(bool, String, Command)]| {
+            ui.label(RichText::new(name).font(theme::label()).color(ctx.theme.text_second));
+            ui.horizontal(|ui| {
+                ui.spacing_mut().item_spacing.x = 2.0;
+                for (chosen, label, command) in choices {
+                    let response = ui.selectable_label(*chosen, label);
+                    response.widget_info(|| {
+                        WidgetInfo::selected(Role::RadioButton, true, *chosen, format!("{name}: {label}"))
+                    });
+                    if response.clicked() {
+                        ctx.commands.send(command.clone());
+                    }
+                }
+            });
+        };
+        line(
+            ui,
+            "Bins",
+            &BIN_CHOICES
+                .map(|choice| (choice == bins, choice.to_string(), Command::SetHistogramBins(choice))),
+        );
+        line(
+            ui,
+            "Counts",
+            &[(false, "linear"), (true, "logarithmic")]
+                .map(|(choice, label)| (choice == log, label.to_owned(), Command::SetHistogramLog(choice))),
+        );
+        let scales = [(ValueScale::Linear, "linear"), (ValueScale::Symlog, "logarithmic")];
+        line(
+            ui,
+            "Values",
+            &scales.map(|(choice, label)| {
+                (choice == scale, label.to_owned(), Command::SetHistogramScale(choice))
+            }),
+        );
+        line(
+            ui,
+            "Range",
+            &Clip::ALL
+                .map(|choice| (choice == clip, choice.label().to_owned(), Command::SetHistogramClip(choice))),
+        );
     });
-    name(&menu.response, "Axes of the histogram".to_owned());
-    let menu = ComboBox::from_id_salt("clip").width(78.0).selected_text(clip.label()).show_ui(ui, |ui| {
-        for choice in Clip::ALL {
-            if ui.selectable_label(choice == clip, choice.label()).clicked() {
-                ctx.commands.send(Command::SetHistogramClip(choice));
-            }
-        }
-    });
-    name(&menu.response, format!("Values of the histogram: {}", clip.label()));
-    let menu = ComboBox::from_id_salt("bins").width(40.0).selected_text(bins.to_string()).show_ui(ui, |ui| {
-        for choice in BIN_CHOICES {
-            if ui.selectable_label(choice == bins, format!("{choice} bins")).clicked() {
-                ctx.commands.send(Command::SetHistogramBins(choice));
-            }
-        }
-    });
-    name(&menu.response, format!("Bins of the histogram: {bins}"));
+    response.on_hover_text("Click to change bins, scales and range");
 }
 
 fn cells(summary: &ValueSummary) -> Vec<Cell> {

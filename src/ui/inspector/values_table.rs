@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use egui::{Align2, DragValue, Rect, RichText, Role, ScrollArea, Sense, Ui, Vec2, WidgetInfo};
+use egui::{Align2, DragValue, Pos2, Rect, RichText, Role, ScrollArea, Sense, Ui, Vec2, WidgetInfo};
 
-use super::parts::title_ui;
+use super::parts::{Copies, Of, card_head_ui, remember_rect};
 use super::slice_picker::SlicePicker;
+use crate::analysis::element::Element;
 use crate::analysis::slice::Window;
 use crate::jobs::{Against, CheckpointId, JobKey, Loadable, Look, LookKey, Looked};
 use crate::model::TensorId;
@@ -16,9 +17,8 @@ use crate::ui::{ViewContext, theme};
 
 /// Rows and columns read at a time; the visible part fits into it from any multiple of its half.
 const READ: (u64, u64) = (512, 128);
-const CELL: Vec2 = Vec2::new(92.0, 20.0);
-const INDEX_WIDTH: f32 = 64.0;
-const HEIGHT: f32 = 420.0;
+const CELL: Vec2 = Vec2::new(84.0, 20.0);
+const LEAST_HEIGHT: f32 = 240.0;
 /// Rows that one scroll area spans. Places of more would lose precision; the field for the first row goes further.
 const SPAN: u64 = 400_000;
 
@@ -47,33 +47,39 @@ impl ValuesTable {
         &mut self,
         ui: &mut Ui,
         ctx: &ViewContext<'_>,
-        (checkpoint, tensor): (CheckpointId, TensorId),
+        checkpoint: CheckpointId,
         picker: &mut SlicePicker,
+        of: &Of<'_>,
     ) {
-        ctx.theme.card().show(ui, |ui| {
+        let card = ctx.theme.card().show(ui, |ui| {
             let (rows, columns) = picker.extent();
-            ui.horizontal(|ui| {
-                title_ui(ui, ctx, "Values");
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    if ui
-                        .button("Copy")
-                        .on_hover_text("Copy the values that were read, as lines with tabs")
-                        .clicked()
-                        && let Some((_, (row, column), looked)) = &self.shown
-                    {
-                        let text = match &**looked {
-                            Looked::Window(window) => copied(window, *row, *column),
-                            Looked::Windows(left, right) => {
-                                copied(left, *row, *column) + "\n" + &copied(right, *row, *column)
-                            }
-                            _ => String::new(),
-                        };
-                        ctx.commands.send(Command::Copy { what: "values", text });
-                    }
-                    first_ui(ui, "From column", &mut self.first_column, columns);
-                    first_ui(ui, "From row", &mut self.first_row, rows);
+            let (mut first_row, mut first_column) = (self.first_row, self.first_column);
+            let windows = self.windows();
+            let text = || {
+                let texts = windows.iter().flat_map(|((row, column), windows)| {
+                    windows.iter().flatten().map(|window| copied(window, *row, *column))
                 });
+                texts.collect::<Vec<_>>().join("\n")
+            };
+            let python = || {
+                let part = windows.and_then(|((row, column), [window, _])| {
+                    let window = window?;
+                    Some((row..row + window.rows as u64, column..column + window.columns as u64))
+                });
+                let (rows, columns) = part.unwrap_or((0..rows, 0..columns));
+                format!("{}part = {}\n", of.numpy(), picker.python(&rows, &columns))
+            };
+            let copies = Copies {
+                text: windows.is_some().then_some(&text),
+                // For two tensors there is no short way.
+                python: self.against.is_none().then_some(&python),
+                svg: None,
+            };
+            card_head_ui(ui, ctx, "Values", (of.name, "values"), &copies, |ui| {
+                first_ui(ui, "column", &mut first_column, columns);
+                first_ui(ui, "row", &mut first_row, rows);
             });
+            (self.first_row, self.first_column) = (first_row, first_column);
             picker.ui(ui);
             let (rows, columns) = picker.extent();
             self.first_row = self.first_row.min(rows.saturating_sub(1));
@@ -83,8 +89,19 @@ impl ValuesTable {
                 return;
             }
             let visible = self.table_ui(ui, ctx, (rows, columns), picker);
-            self.want(ui, ctx, (checkpoint, tensor), picker, visible);
+            self.want(ui, ctx, (checkpoint, of.id), picker, visible);
         });
+        remember_rect(ui, "values", card.response.rect);
+    }
+
+    /// What was read last, of one tensor or of two, and where it begins.
+    fn windows(&self) -> Option<((u64, u64), [Option<&Window>; 2])> {
+        let (_, at, looked) = self.shown.as_ref()?;
+        match &**looked {
+            Looked::Window(window) => Some((*at, [Some(window), None])),
+            Looked::Windows(left, right) => Some((*at, [Some(left), Some(right)])),
+            _ => None,
+        }
     }
 
     /// Draws what is there; returns the first visible row and column.
@@ -97,15 +114,14 @@ impl ValuesTable {
     ) -> (u64, u64) {
         let theme = ctx.theme;
         let (down, across) = ((rows - self.first_row).min(SPAN), (columns - self.first_column).min(SPAN / 4));
-        let windows = self.shown.as_ref().and_then(|(_, at, looked)| match &**looked {
-            Looked::Window(window) => Some((*at, [Some(window), None])),
-            Looked::Windows(left, right) => Some((*at, [Some(left), Some(right)])),
-            _ => None,
-        });
+        let windows = self.windows();
         let cell_size = self.cell_size();
-        let size = Vec2::new(INDEX_WIDTH + CELL.x * across as f32, CELL.y + cell_size.y * down as f32);
+        let index_width = index_width((rows - 1).max(10));
+        let size = Vec2::new(index_width + CELL.x * across as f32, CELL.y + cell_size.y * down as f32);
         let mut visible = (self.first_row, self.first_column);
-        let height = size.y.min(HEIGHT);
+        // Down to the end of the panel.
+        let bottom = ui.ctx().content_rect().bottom() - theme::STATUS_HEIGHT - 44.0;
+        let height = size.y.min((bottom - ui.cursor().top()).max(LEAST_HEIGHT));
         ScrollArea::both()
             .id_salt(("values_table", self.first_row, self.first_column))
             .max_height(height)
@@ -119,20 +135,21 @@ impl ValuesTable {
                 let right = ((viewport.right() / CELL.x).ceil() as u64).min(across);
                 visible = (self.first_row + top, self.first_column + left);
                 // The heads stay in view while the values move under them.
-                let head_y = origin.y + viewport.top();
-                let index_x = origin.x + viewport.left();
+                let head = origin + viewport.min.to_vec2();
                 let body = Rect::from_min_max(
-                    egui::pos2(index_x + INDEX_WIDTH, head_y + CELL.y),
-                    egui::pos2(origin.x + viewport.right(), origin.y + viewport.bottom()),
+                    head + Vec2::new(index_width, CELL.y),
+                    origin + viewport.max.to_vec2(),
                 );
+                let at = |row: u64, column: u64| {
+                    origin
+                        + Vec2::new(index_width + CELL.x * column as f32, CELL.y + cell_size.y * row as f32)
+                };
                 let clip = ui.clip_rect();
                 ui.set_clip_rect(clip.intersect(body));
                 for (row, column) in
                     (top..bottom).flat_map(|row| (left..right).map(move |column| (row, column)))
                 {
-                    let at = origin
-                        + Vec2::new(INDEX_WIDTH + CELL.x * column as f32, CELL.y + cell_size.y * row as f32);
-                    let cell = Rect::from_min_size(at, cell_size - Vec2::new(8.0, 0.0));
+                    let cell = Rect::from_min_size(at(row, column), cell_size - Vec2::new(8.0, 0.0));
                     let (row, column) = (self.first_row + row, self.first_column + column);
                     let elements = windows.map(|((first_row, first_column), windows)| {
                         windows.map(|window| {
@@ -141,69 +158,48 @@ impl ValuesTable {
                         })
                     });
                     let response = ui.interact(cell, ui.scope_id().with((row, column)), Sense::CLICK);
-                    let value = match elements {
-                        Some([Some(left), Some(right)]) if self.against.is_some() => {
-                            both_ui(ui, theme, cell, &left.to_string(), &right.to_string())
-                        }
-                        Some([Some(element), _]) => {
-                            let value = element.to_string();
-                            clipped_text(
-                                ui,
-                                cell,
-                                Align2::RIGHT_CENTER,
-                                &value,
-                                theme::mono_small(),
-                                theme.text,
-                            );
-                            value
-                        }
-                        _ => {
-                            let (font, color) = (theme::mono_small(), theme.text_disabled);
-                            clipped_text(ui, cell, Align2::RIGHT_CENTER, "…", font, color);
-                            "…".to_owned()
+                    let exact =
+                        cell_ui(ui, theme, cell, elements.unwrap_or_default(), self.against.is_some());
+                    response.widget_info(|| WidgetInfo::labeled(Role::Cell, true, &exact));
+                    if response.clicked() {
+                        ctx.commands.send(Command::Copy { what: "value", text: exact.clone() });
+                    }
+                    if response.contains_pointer() {
+                        response
+                            .on_hover_text(format!("{}\n{exact}\nClick to copy", picker.index(row, column)));
+                    }
+                }
+                // Indices of the rows, then of the columns: each moves along one axis only.
+                let indices =
+                    |ui: &mut Ui, strip: Rect, cells: &mut dyn Iterator<Item = (Pos2, Vec2, u64)>| {
+                        ui.set_clip_rect(clip.intersect(strip));
+                        for (at, size, index) in cells {
+                            let cell = Rect::from_min_size(at, size);
+                            let (font, color) = (theme::mono_small(), theme.text_second);
+                            clipped_text(ui, cell, Align2::RIGHT_CENTER, &index.to_string(), font, color);
                         }
                     };
-                    response.widget_info(|| WidgetInfo::labeled(Role::Cell, true, &value));
-                    if response.clicked() {
-                        ctx.commands.send(Command::Copy { what: "value", text: value.clone() });
-                    }
-                    response.on_hover_text(format!("{}\n{value}\nClick to copy", picker.index(row, column)));
-                }
+                let strip =
+                    Rect::from_min_max(Pos2::new(head.x, body.top()), Pos2::new(body.left(), body.bottom()));
+                let size = Vec2::new(index_width - 10.0, cell_size.y);
+                let first = self.first_row;
+                indices(
+                    ui,
+                    strip,
+                    &mut (top..bottom).map(|row| (Pos2::new(head.x, at(row, 0).y), size, first + row)),
+                );
+                let strip =
+                    Rect::from_min_max(Pos2::new(body.left(), head.y), Pos2::new(body.right(), body.top()));
+                let size = CELL - Vec2::new(8.0, 0.0);
+                let first = self.first_column;
+                indices(
+                    ui,
+                    strip,
+                    &mut (left..right)
+                        .map(|column| (Pos2::new(at(0, column).x, head.y), size, first + column)),
+                );
                 ui.set_clip_rect(clip);
-                for row in top..bottom {
-                    let at = egui::pos2(index_x, origin.y + CELL.y + cell_size.y * row as f32);
-                    let cell = Rect::from_min_size(at, Vec2::new(INDEX_WIDTH - 10.0, cell_size.y));
-                    if cell.top() < head_y + CELL.y * 0.5 {
-                        continue;
-                    }
-                    let text = (self.first_row + row).to_string();
-                    clipped_text(
-                        ui,
-                        cell,
-                        Align2::RIGHT_CENTER,
-                        &text,
-                        theme::mono_small(),
-                        theme.text_second,
-                    );
-                }
-                let line = egui::pos2(index_x + INDEX_WIDTH, head_y);
-                for column in left..right {
-                    let at = egui::pos2(origin.x + INDEX_WIDTH + CELL.x * column as f32, head_y);
-                    let cell = Rect::from_min_size(at, CELL - Vec2::new(8.0, 0.0));
-                    if cell.left() < line.x - CELL.x * 0.5 {
-                        continue;
-                    }
-                    let text = (self.first_column + column).to_string();
-                    clipped_text(
-                        ui,
-                        cell,
-                        Align2::RIGHT_CENTER,
-                        &text,
-                        theme::mono_small(),
-                        theme.text_second,
-                    );
-                }
-                ui.painter().hline(clip.x_range(), head_y + CELL.y, theme.separator());
+                ui.painter().hline(clip.x_range(), body.top(), theme.separator());
             });
         visible
     }
@@ -248,23 +244,73 @@ impl ValuesTable {
     }
 }
 
-/// The left value over the right one, in their colours where they differ; returns what the cell says.
-fn both_ui(ui: &Ui, theme: &theme::Theme, cell: Rect, left: &str, right: &str) -> String {
-    if left == right {
-        clipped_text(ui, cell, Align2::RIGHT_CENTER, left, theme::mono_small(), theme.text_second);
-        return left.to_owned();
+/// One value, or the left one over the right one, in their colours where they differ. Returns what the cell says exactly.
+fn cell_ui(ui: &Ui, theme: &theme::Theme, cell: Rect, elements: [Option<Element>; 2], both: bool) -> String {
+    let write = |place: Rect, text: &str, color| {
+        clipped_text(ui, place, Align2::RIGHT_CENTER, text, theme::mono_small(), color);
+    };
+    match elements {
+        [Some(left), Some(right)] if both => {
+            let (exact_left, exact_right) = (left.to_string(), right.to_string());
+            if exact_left == exact_right {
+                write(cell, &short(left), theme.text_second);
+                return exact_left;
+            }
+            let (top, bottom) = cell.shrink2(Vec2::new(0.0, 2.0)).split_top_bottom_at_fraction(0.5);
+            write(top, &short(left), theme.accent);
+            write(bottom, &short(right), theme.partner);
+            format!("{exact_left} → {exact_right}")
+        }
+        [Some(element), _] => {
+            write(cell, &short(element), theme.text);
+            element.to_string()
+        }
+        _ => {
+            write(cell, "…", theme.text_disabled);
+            "…".to_owned()
+        }
     }
-    let (top, bottom) = cell.shrink2(Vec2::new(0.0, 2.0)).split_top_bottom_at_fraction(0.5);
-    clipped_text(ui, top, Align2::RIGHT_CENTER, left, theme::mono_small(), theme.accent);
-    clipped_text(ui, bottom, Align2::RIGHT_CENTER, right, theme::mono_small(), theme.partner);
-    format!("{left} → {right}")
 }
 
+/// Where the table begins, along an axis that is too long to scroll through.
 fn first_ui(ui: &mut Ui, name: &str, value: &mut u64, whole: u64) {
     if whole > 24 {
-        let drag = DragValue::new(value).range(0..=whole - 1);
-        let response = ui.add(drag).on_hover_text(format!("{name}, of {}", text::count(whole)));
-        response.widget_info(|| WidgetInfo::labeled(Role::SpinButton, true, name));
+        let drag = DragValue::new(value).range(0..=whole - 1).prefix(format!("{name} "));
+        let response = ui.add(drag);
+        response.widget_info(|| WidgetInfo::labeled(Role::SpinButton, true, format!("From {name}")));
+        response.on_hover_text(format!(
+            "The first {name} of the table, of {}: drag, or click and type",
+            text::count(whole)
+        ));
+    }
+}
+
+/// Room for the numbers of rows.
+fn index_width(last: u64) -> f32 {
+    18.0 + 7.0 * (last.ilog10() + 1) as f32
+}
+
+/// Six digits of a number: more have no room, and stand in the note.
+fn short(element: Element) -> String {
+    let number = |value: f64| {
+        let magnitude = value.abs();
+        if !value.is_finite() || magnitude == 0.0 || !(1e-4..1e7).contains(&magnitude) {
+            return if magnitude == 0.0 || !value.is_finite() {
+                text::number(value)
+            } else {
+                format!("{value:.4e}")
+            };
+        }
+        let decimals = (5 - magnitude.log10().floor() as i32).clamp(0, 6) as usize;
+        format!("{value:.decimals$}")
+    };
+    match element {
+        Element::Float(value) => number(value),
+        Element::Complex(real, imaginary) => {
+            let sign = if imaginary < 0.0 { "−" } else { "+" };
+            format!("{}{sign}{}i", text::number(real), text::number(imaginary.abs()))
+        }
+        other => other.to_string(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Which columns the table has, and where they begin and end.
 
+use egui::Rect;
+
 use crate::state::Settings;
 use crate::state::scan::Statistic;
 use crate::state::tree::SortColumn;
@@ -10,9 +12,9 @@ const GAP: f32 = 10.0;
 const MARGINS: (f32, f32) = (8.0, 14.0);
 /// Width of a proportion bar.
 pub(super) const BAR: f32 = 40.0;
-/// From this width on, the column of bytes has a proportion bar.
-const BYTES_WITH_BAR: f32 = 116.0;
-const BYTES: f32 = 68.0;
+/// From this width on, the column of bytes has a proportion bar beside the number.
+const BYTES_WITH_BAR: f32 = 114.0;
+const BYTES: f32 = 66.0;
 
 /// A column beside the name.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,36 +51,36 @@ pub(super) fn label(kind: SortColumn) -> &'static str {
     }
 }
 
+/// Which columns tell something about a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Telling {
+    /// The file names classes of layers.
+    pub classes: bool,
+    /// Tensors differ in their role.
+    pub roles: bool,
+}
+
 /// Where the columns are.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Columns {
-    /// The name takes what the others leave.
+    /// The name takes what the others leave, and stays in view.
     pub name: (f32, f32),
-    /// From left to right.
+    /// From left to right. Those that do not fit follow beyond the right edge, where scrolling reaches them.
     pub others: Vec<Column>,
+    /// Width of all together: that of the table, or more.
+    pub total: f32,
 }
 
 impl Columns {
-    /// Columns for a width. Those that do not fit are left out, the least needed first, so that names keep their room.
-    pub fn new(width: f32, classes: bool, settings: &Settings) -> Self {
-        let roomy = width > 760.0;
+    /// Columns for a width. The least needed give way first, so that names keep their room.
+    pub fn new(width: f32, telling: Telling, settings: &Settings) -> Self {
+        let roomy = width > 780.0;
+        let pick = |wide, narrow| if roomy { wide } else { narrow };
         let own = |kind| match kind {
-            SortColumn::Class => {
-                if roomy {
-                    120.0
-                } else {
-                    92.0
-                }
-            }
-            SortColumn::Shape => {
-                if roomy {
-                    130.0
-                } else {
-                    104.0
-                }
-            }
-            SortColumn::Dtype => 60.0,
-            SortColumn::Parameters => 80.0,
+            SortColumn::Class => pick(120.0, 88.0),
+            SortColumn::Shape => pick(130.0, 104.0),
+            SortColumn::Dtype => 58.0,
+            SortColumn::Parameters => 78.0,
             SortColumn::Bytes => BYTES_WITH_BAR,
             SortColumn::Role | SortColumn::Statistic(Statistic::NonFinite | Statistic::Zeros) => 68.0,
             SortColumn::Statistic(_) => 78.0,
@@ -93,24 +95,29 @@ impl Columns {
         ];
         let statistics =
             settings.statistics_columns.iter().map(|&statistic| SortColumn::Statistic(statistic));
-        let mut wanted: Vec<(SortColumn, f32)> = fixed
+        let mut within: Vec<(SortColumn, f32)> = fixed
             .into_iter()
-            .filter(|kind| classes || *kind != SortColumn::Class)
+            .filter(|kind| telling.classes || *kind != SortColumn::Class)
             .chain(statistics)
             .chain([SortColumn::Role])
             .map(|kind| (kind, settings.column_width(kind).unwrap_or_else(|| own(kind))))
             .collect();
-        let room = width - MARGINS.0 - MARGINS.1 - (width * 0.36).clamp(140.0, 250.0);
+        let room = width - MARGINS.0 - MARGINS.1 - (width * 0.26).clamp(175.0, 280.0);
         let taken = |columns: &[(SortColumn, f32)]| columns.iter().map(|(_, width)| width + GAP).sum::<f32>();
-        if taken(&wanted) > room
+        let mut beyond: Vec<(SortColumn, f32)> = Vec::new();
+        // A role that all tensors share tells less than the bar does.
+        if taken(&within) > room && !telling.roles {
+            beyond.extend(within.pop());
+        }
+        if taken(&within) > room
             && settings.column_width(SortColumn::Bytes).is_none()
-            && let Some(bytes) = wanted.iter_mut().find(|(kind, _)| *kind == SortColumn::Bytes)
+            && let Some(bytes) = within.iter_mut().find(|(kind, _)| *kind == SortColumn::Bytes)
         {
             bytes.1 = BYTES;
         }
-        while taken(&wanted) > room {
+        while taken(&within) > room {
             // Among equals the last one goes.
-            let Some((index, _)) = wanted
+            let Some((index, _)) = within
                 .iter()
                 .enumerate()
                 .rev()
@@ -119,31 +126,49 @@ impl Columns {
             else {
                 break;
             };
-            wanted.remove(index);
+            beyond.push(within.remove(index));
         }
-        // Placed from the right.
+        // Placed from the right, and those beyond from there on.
         let mut right = width - MARGINS.1;
-        let mut others = Vec::with_capacity(wanted.len());
-        for (kind, width) in wanted.into_iter().rev() {
+        let mut others = Vec::with_capacity(within.len() + beyond.len());
+        for (kind, width) in within.into_iter().rev() {
             others.push(Column { kind, span: (right - width, right) });
             right -= width + GAP;
         }
         others.reverse();
-        Self { name: (MARGINS.0, right), others }
+        let name = (MARGINS.0, right);
+        beyond.sort_by_key(|(kind, _)| std::cmp::Reverse(need(*kind)));
+        let mut total = width;
+        for (kind, width) in beyond {
+            others.push(Column { kind, span: (total, total + width) });
+            total += width + GAP;
+        }
+        Self { name, others, total }
     }
 
-    /// One column, where it is shown.
-    pub fn find(&self, kind: SortColumn) -> Option<&Column> {
+    /// One column.
+    #[cfg(test)]
+    fn find(&self, kind: SortColumn) -> Option<&Column> {
         self.others.iter().find(|column| column.kind == kind)
     }
+
+    /// Whether a column is in view as long as nobody scrolls.
+    pub fn shows(&self, kind: SortColumn, width: f32) -> bool {
+        self.others.iter().any(|column| column.kind == kind && column.span.1 <= width)
+    }
+}
+
+/// The part of a line where the columns beside the name are.
+pub(super) fn beside_name(line: Rect, columns: &Columns) -> Rect {
+    Rect::from_x_y_ranges(line.left() + columns.name.1 + GAP / 2.0..=line.right(), line.y_range())
 }
 
 /// How much a column is needed; statistics were asked for by hand.
 fn need(kind: SortColumn) -> u8 {
     match kind {
         SortColumn::Role => 1,
-        SortColumn::Class => 2,
-        SortColumn::Dtype => 3,
+        SortColumn::Dtype => 2,
+        SortColumn::Class => 3,
         SortColumn::Shape => 4,
         SortColumn::Parameters => 5,
         SortColumn::Statistic(_) => 6,
@@ -155,27 +180,33 @@ fn need(kind: SortColumn) -> u8 {
 mod tests {
     use super::*;
 
+    const ALL: Telling = Telling { classes: true, roles: true };
+
     #[test]
-    fn names_keep_their_room_however_many_columns_are_asked_for() {
+    fn names_keep_their_room_and_no_column_is_lost_however_many_are_asked_for() {
         let settings = Settings { statistics_columns: Statistic::ALL.to_vec(), ..Settings::default() };
-        for settings in [Settings::default(), settings] {
+        for (settings, count) in [(Settings::default(), 6), (settings, 16)] {
             for width in [300.0, 340.0, 520.0, 650.0, 1000.0, 2400.0] {
-                let columns = Columns::new(width, true, &settings);
-                assert!(columns.name.1 - columns.name.0 >= 130.0, "{width}: {columns:?}");
-                assert!(columns.find(SortColumn::Bytes).is_some());
+                let columns = Columns::new(width, ALL, &settings);
+                assert!(columns.name.1 - columns.name.0 >= 170.0, "{width}: {columns:?}");
+                assert_eq!(columns.others.len(), count);
+                assert!(columns.others.iter().all(|column| column.span.1 <= columns.total));
+                assert!(columns.others.is_sorted_by(|a, b| a.span.1 < b.span.0));
+                assert!(columns.shows(SortColumn::Bytes, width));
             }
         }
     }
 
     #[test]
     fn the_least_needed_column_goes_first() {
-        let kinds = |width| {
-            let columns = Columns::new(width, true, &Settings::default());
-            columns.others.iter().map(|column| column.kind).collect::<Vec<_>>()
-        };
-        assert!(kinds(1000.0).contains(&SortColumn::Role));
-        assert!(!kinds(640.0).contains(&SortColumn::Role));
-        assert!(kinds(640.0).contains(&SortColumn::Shape));
-        assert_eq!(kinds(320.0), [SortColumn::Bytes]);
+        let shown =
+            |width, telling, kind| Columns::new(width, telling, &Settings::default()).shows(kind, width);
+        assert!(shown(1000.0, ALL, SortColumn::Role));
+        assert!(!shown(649.0, ALL, SortColumn::Role));
+        assert!(shown(649.0, ALL, SortColumn::Class), "a window of 1280 points shows classes");
+        assert!(!shown(330.0, ALL, SortColumn::Shape));
+        let same = Telling { classes: false, roles: false };
+        let columns = Columns::new(649.0, same, &Settings::default());
+        assert!(columns.find(SortColumn::Bytes).is_some_and(Column::has_bar));
     }
 }

@@ -11,7 +11,7 @@ use crate::model::{Dtype, TensorRole};
 use crate::state::tree::{Facets, TreeChange};
 use crate::state::{Command, OpenCheckpoint, ScanStatus, ValueFacet};
 use crate::text;
-use crate::ui::widgets::pill_ui;
+use crate::ui::widgets::{menu_checkbox_ui, pill_ui};
 use crate::ui::{ViewContext, theme};
 
 /// Narrower bars have one button for all kinds.
@@ -88,21 +88,21 @@ fn menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>, name: &str, chosen: usize, conten
 }
 
 fn dtypes_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
-    for (dtype, count) in &entry.tree.kinds().dtypes {
+    for share in entry.tree.kinds().map_or(&[][..], |kinds| &kinds.dtypes) {
         choice_ui(
             ui,
             ctx,
             entry,
-            dtype.name(),
-            *count,
-            dtype,
+            share.dtype.name(),
+            share.tensors,
+            &share.dtype,
             |facets: &mut Facets| -> &mut HashSet<Dtype> { &mut facets.dtypes },
         );
     }
 }
 
 fn roles_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
-    for (role, count) in &entry.tree.kinds().roles {
+    for (role, count) in entry.tree.kinds().map_or(&[][..], |kinds| &kinds.roles) {
         choice_ui(
             ui,
             ctx,
@@ -152,7 +152,7 @@ fn choice_ui<T: Clone + Eq + Hash>(
 ) {
     let mut facets = entry.tree.facets().clone();
     let mut on = set(&mut facets).contains(value);
-    if ui.checkbox(&mut on, format!("{name}  ({})", text::count(count))).changed() {
+    if menu_checkbox_ui(ui, ctx.theme, &mut on, format!("{name}  ({})", text::count(count))).changed() {
         let chosen = set(&mut facets);
         if on {
             chosen.insert(value.clone());

@@ -2,24 +2,34 @@
 
 use egui::{Align2, CursorIcon, Rect, Role, Sense, Ui, Vec2, WidgetInfo};
 
-use super::columns::{Column, Columns, label};
+use super::columns::{Column, Columns, beside_name, label};
 use crate::state::tree::{SortColumn, TreeChange};
 use crate::state::{Command, OpenCheckpoint, Statistic};
-use crate::ui::widgets::clipped_text;
+use crate::ui::widgets::{clipped_text, menu_checkbox_ui};
 use crate::ui::{ViewContext, theme};
 
 const HEIGHT: f32 = 26.0;
 
-/// Draws the head.
-pub(super) fn header_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, columns: &Columns) {
+/// Draws the head; what is beside the name stands `across` points further left.
+pub(super) fn header_ui(
+    ui: &mut Ui,
+    ctx: &ViewContext<'_>,
+    entry: &OpenCheckpoint,
+    columns: &Columns,
+    across: f32,
+) {
     let (rect, _) = ui.allocate_exact_size(Vec2::new(ui.available_width(), HEIGHT), Sense::hover());
     ui.painter().hline(rect.x_range(), rect.bottom() - 0.5, ctx.theme.separator());
     title_ui(ui, ctx, entry, rect, SortColumn::Name, columns.name, Align2::LEFT_CENTER);
+    let clip = ui.clip_rect();
+    ui.set_clip_rect(clip.intersect(beside_name(rect, columns)));
+    let moved = rect.translate(Vec2::new(-across, 0.0));
     for column in &columns.others {
         let align = if column.is_number() { Align2::RIGHT_CENTER } else { Align2::LEFT_CENTER };
-        title_ui(ui, ctx, entry, rect, column.kind, column.span, align);
-        width_ui(ui, ctx, rect, column);
+        title_ui(ui, ctx, entry, moved, column.kind, column.span, align);
+        width_ui(ui, ctx, moved, column);
     }
+    ui.set_clip_rect(clip);
 }
 
 fn title_ui(
@@ -80,7 +90,7 @@ pub(super) fn columns_menu_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let shown = &ctx.state.settings.statistics_columns;
     for statistic in Statistic::ALL {
         let mut on = shown.contains(&statistic);
-        if ui.checkbox(&mut on, statistic.label()).changed() {
+        if menu_checkbox_ui(ui, ctx.theme, &mut on, statistic.label()).changed() {
             ctx.commands.send(Command::ShowStatistic(statistic, on));
         }
     }

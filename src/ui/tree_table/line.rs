@@ -2,13 +2,14 @@
 
 use egui::{Align2, Color32, Id, Rect, Role, Sense, Ui, Vec2, WidgetInfo};
 
-use super::columns::{BAR, Columns};
-use crate::model::{Checkpoint, TensorInfo, TensorRole};
+use super::columns::{BAR, Columns, beside_name};
+use super::mark;
+use crate::model::{Checkpoint, Severity, TensorId, TensorInfo, TensorRole};
 use crate::state::scan::Statistic;
 use crate::state::tree::{self, Item, Row, SortColumn, TreeChange};
 use crate::state::{Command, OpenCheckpoint, snippet};
 use crate::text;
-use crate::ui::widgets::{bar, chevron, clipped_text, statistic_text};
+use crate::ui::widgets::{bar, chevron, clipped_name, clipped_text, statistic_text};
 use crate::ui::{ViewContext, theme};
 
 /// Indentation of a level.
@@ -24,6 +25,8 @@ pub(super) struct Line<'a> {
     pub largest: u64,
     /// Gets the focus when the line is clicked.
     pub table: Id,
+    /// How far the columns beside the name are scrolled.
+    pub across: f32,
 }
 
 impl Line<'_> {
@@ -67,18 +70,27 @@ impl Line<'_> {
             }
         }
         name_cell.min.x += 16.0;
-        let name_width = clipped_text(ui, name_cell, Align2::LEFT_CENTER, &name, theme::body(), strong);
+        let (taken, marked) =
+            mark::mark_ui(ui, self.ctx, (self.entry, checkpoint), row.item, (rect, name_cell), id);
+        name_cell.max.x -= taken;
+        let name_width = clipped_name(ui, name_cell, &name, &theme::body(), strong);
 
+        let clip = ui.clip_rect();
+        ui.set_clip_rect(clip.intersect(beside_name(rect, columns)));
         self.cells_ui(ui, rect, row.item, (strong, second));
+        ui.set_clip_rect(clip);
         if let Item::Tensor(tensor) = row.item
-            && let Some(&worst) = self.entry.tree.kinds().worst.get(&tensor)
+            && let Some(worst) = self.worst(tensor)
         {
-            let at = name_cell.left_center() + Vec2::new(name_width + 10.0, 0.0);
-            ui.painter().circle_filled(at, 3.0, theme.severity(worst));
+            let x = (name_cell.left() + name_width + 10.0).min(name_cell.right() + 4.0);
+            ui.painter().circle_filled(egui::pos2(x, rect.center().y), 3.0, theme.severity(worst));
         }
 
-        if response.clicked() && !toggled {
+        if response.clicked() && !toggled && !marked {
             ui.memory_mut(|memory| memory.request_focus(self.table));
+            if let Some(change) = mark::of_click(ui, row.item) {
+                self.ctx.commands.send(Command::Mark(self.entry.id, change));
+            }
             self.ctx.commands.send(Command::Tree(self.entry.id, TreeChange::Select(Some(row.item))));
         }
         if response.double_clicked()
@@ -105,6 +117,13 @@ impl Line<'_> {
         }
     }
 
+    /// How much the worst that is known of a tensor matters: problems of the file, and what a scan found.
+    fn worst(&self, id: TensorId) -> Option<Severity> {
+        let problem = self.entry.tree.kinds().and_then(|kinds| kinds.worst.get(&id).copied());
+        let found = self.entry.scan.verdict().and_then(|verdict| verdict.worst(id));
+        problem.max(found.filter(|level| *level > Severity::Info))
+    }
+
     /// Everything beside the name.
     fn cells_ui(&self, ui: &Ui, rect: Rect, item: Item, (strong, second): (Color32, Color32)) {
         let (theme, checkpoint) = (self.ctx.theme, self.checkpoint);
@@ -112,9 +131,13 @@ impl Line<'_> {
             Item::Tensor(id) => Some(checkpoint.tensor(id)),
             Item::Group(_) => None,
         };
-        let has_role_column = self.columns.find(SortColumn::Role).is_some();
+        let has_role_column = self.columns.shows(SortColumn::Role, rect.width());
+        let moved = rect.translate(Vec2::new(-self.across, 0.0));
         for column in &self.columns.others {
-            let cell = cell(rect, column.span);
+            let cell = cell(moved, column.span);
+            if !cell.intersects(ui.clip_rect()) {
+                continue;
+            }
             let left = |text: &str, font, color| {
                 clipped_text(ui, cell, Align2::LEFT_CENTER, text, font, color);
             };
@@ -149,21 +172,19 @@ impl Line<'_> {
                 (SortColumn::Parameters, item) => {
                     right(&text::count(tree::parameters(checkpoint, item)), strong);
                 }
+                (SortColumn::Bytes, Item::Tensor(id)) if shares(checkpoint.tensor(id)) => {
+                    clipped_text(ui, cell, Align2::RIGHT_CENTER, "shared", theme::body(), second);
+                }
                 (SortColumn::Bytes, item) => {
                     let bytes = tree::bytes(checkpoint, item);
                     right(&text::bytes(bytes), strong);
+                    let fraction = (bytes as f64 / self.largest as f64) as f32;
                     if column.has_bar() {
                         let place = Rect::from_center_size(
                             cell.left_center() + Vec2::new(BAR / 2.0, 0.0),
                             Vec2::new(BAR, 5.0),
                         );
-                        bar(
-                            ui,
-                            place,
-                            (bytes as f64 / self.largest as f64) as f32,
-                            theme.track,
-                            theme.accent,
-                        );
+                        bar(ui, place, fraction, theme.track, theme.accent);
                     }
                 }
                 (SortColumn::Statistic(statistic), item) => {
@@ -178,6 +199,8 @@ impl Line<'_> {
     }
 
     fn menu_ui(&self, ui: &mut Ui, item: Item) {
+        mark::menu_ui(ui, self.ctx, self.entry, self.checkpoint, item);
+        ui.separator();
         let copy = |ui: &mut Ui, label: &str, what: &'static str, text: String| {
             if ui.button(label).clicked() {
                 self.ctx.commands.send(Command::Copy { what, text });
@@ -194,6 +217,11 @@ impl Line<'_> {
 
 fn cell(line: Rect, (left, right): (f32, f32)) -> Rect {
     Rect::from_x_y_ranges(line.left() + left..=line.left() + right, line.y_range())
+}
+
+/// Whether its values stand in the file as part of another tensor's.
+fn shares(tensor: &TensorInfo) -> bool {
+    tensor.stored_bytes == 0 && tensor.bytes() > 0 && (tensor.tied_to.is_some() || tensor.offset.is_some())
 }
 
 /// What a tensor is for, where the file tells.

@@ -4,18 +4,20 @@ mod columns;
 mod filter_bar;
 mod header;
 mod line;
+mod mark;
 
 use egui::{
-    Align2, EventFilter, Frame, Id, Key, Margin, Modifiers, Panel, Role, ScrollArea, Sense, Ui, Vec2,
+    Align2, EventFilter, Frame, Id, Key, Margin, Modifiers, Panel, Rect, Role, ScrollArea, Sense, Ui, Vec2,
     WidgetInfo,
 };
 
-use super::{ViewContext, theme};
+use super::widgets::tensors;
+use super::{ViewContext, selection_bar, theme};
 use crate::model::Checkpoint;
 use crate::state::tree::{self, Item, TreeChange};
 use crate::state::{Command, OpenCheckpoint, ScanStatus, TreeState};
 use crate::text;
-use columns::Columns;
+use columns::{Columns, Telling};
 use line::Line;
 
 /// The filter's identity, so that a key can put the cursor there.
@@ -30,6 +32,8 @@ pub struct TreeTable {
     scrolled: Option<(crate::jobs::CheckpointId, u64)>,
     offset: f32,
     height: f32,
+    /// How far the columns beside the name are scrolled.
+    across: f32,
 }
 
 impl TreeTable {
@@ -50,11 +54,21 @@ impl TreeTable {
             .exact_size(32.0)
             .resizable(false)
             .frame(Frame::new().inner_margin(Margin::symmetric(12, 0)))
-            .show(ui, |ui| footer_ui(ui, ctx, entry, checkpoint));
-        let columns =
-            Columns::new(ui.available_width(), !checkpoint.layers().is_empty(), &ctx.state.settings);
+            .show(ui, |ui| {
+                if entry.marks.is_empty() {
+                    footer_ui(ui, ctx, entry, checkpoint);
+                } else {
+                    selection_bar::selection_bar_ui(ui, ctx, entry);
+                }
+            });
+        let telling = Telling {
+            classes: !checkpoint.layers().is_empty(),
+            roles: entry.tree.kinds().is_some_and(|kinds| kinds.roles.len() > 1),
+        };
+        let columns = Columns::new(ui.available_width(), telling, &ctx.state.settings);
+        self.across = self.across.min(columns.total - ui.available_width());
         ui.spacing_mut().item_spacing.y = 0.0;
-        header::header_ui(ui, ctx, entry, &columns);
+        header::header_ui(ui, ctx, entry, &columns, self.across);
         self.rows_ui(ui, ctx, entry, checkpoint, &columns);
     }
 
@@ -76,7 +90,9 @@ impl TreeTable {
         }
         keys(ui, ctx, entry, id, (self.height / theme::ROW_HEIGHT) as i64 - 1);
         if rows.is_empty() {
-            let message = if entry.tree.matching().is_some() {
+            let message = if entry.tree.is_awaiting_rows() {
+                "Putting the tree in order…"
+            } else if entry.tree.matching().is_some() {
                 "No tensor passes the filter"
             } else {
                 "This file holds no tensors"
@@ -85,7 +101,7 @@ impl TreeTable {
             ui.painter().text(at, Align2::CENTER_CENTER, message, theme::body(), ctx.theme.text_second);
             return;
         }
-        let mut area = ScrollArea::vertical().id_salt(("tree_scroll", entry.id)).auto_shrink(false);
+        let mut area = ScrollArea::both().id_salt(("tree_scroll", entry.id)).auto_shrink(false);
         if let Some((serial, row)) = entry.tree.scroll_to()
             && self.scrolled != Some((entry.id, serial))
         {
@@ -97,18 +113,23 @@ impl TreeTable {
                 area = area.vertical_scroll_offset(top + theme::ROW_HEIGHT - self.height);
             }
         }
-        ui.spacing_mut().item_spacing.y = 0.0;
         let largest = tree::bytes(checkpoint, Item::Group(checkpoint.layer_tree().root())).max(1);
-        let output = area.show_rows(ui, theme::ROW_HEIGHT, rows.len(), |ui, range| {
-            for index in range {
-                if let Some(row) = rows.get(index) {
-                    let size = Vec2::new(ui.available_width(), theme::ROW_HEIGHT);
-                    let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
-                    let line = Line { ctx, entry, checkpoint, columns, largest, table: id };
-                    line.ui(ui, rect, index, *row);
-                }
+        let output = area.show_viewport(ui, |ui, viewport| {
+            ui.set_min_size(Vec2::new(columns.total, rows.len() as f32 * theme::ROW_HEIGHT));
+            let row_height = f64::from(theme::ROW_HEIGHT);
+            let (top, bottom) = (f64::from(viewport.top()).max(0.0), f64::from(viewport.bottom()));
+            let (first, last) = ((top / row_height) as usize, (bottom / row_height).ceil() as usize);
+            for (index, row) in rows.iter().enumerate().take(last).skip(first) {
+                // From the first visible row: places of a million rows have no room for fractions in 32 bits.
+                let y = whole.top() + (index as f64 * row_height - f64::from(viewport.top())) as f32;
+                let size = Vec2::new(whole.width(), theme::ROW_HEIGHT);
+                let rect = Rect::from_min_size(egui::pos2(whole.left(), y), size);
+                let line =
+                    Line { ctx, entry, checkpoint, columns, largest, table: id, across: viewport.left() };
+                line.ui(ui, rect, index, *row);
             }
         });
+        self.across = output.state.clamped_offset().x;
         self.offset = output.state.clamped_offset().y;
         self.height = output.inner_rect.height();
         if ui.memory(|memory| memory.has_focus(id)) {
@@ -126,7 +147,7 @@ fn footer_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, checkpo
         Some(parameters) => parts.push(format!("{} parameters", text::count(parameters))),
         None => parts.push(format!("{} elements", text::count(totals.elements))),
     }
-    parts.push(format!("{} tensors", text::count(totals.tensors)));
+    parts.push(tensors(totals.tensors));
     parts.push(text::bytes(totals.stored_bytes));
     for (count, what) in [(totals.buffers, "in buffers"), (totals.optimizer, "in optimizer state")] {
         if count > 0 {
@@ -135,6 +156,9 @@ fn footer_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, checkpo
     }
     if let Some(matching) = state.matching() {
         parts.insert(0, format!("{} match the filter", text::count(matching as u64)));
+    }
+    if state.is_awaiting_rows() {
+        parts.insert(0, "Putting in order…".to_owned());
     }
     if entry.scan.status == ScanStatus::Running && !ctx.state.settings.statistics_columns.is_empty() {
         let done = text::count(entry.scan.done() as u64);
@@ -156,6 +180,7 @@ fn keys(ui: &Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, id: Id, page: i6
         let filter = EventFilter { vertical_arrows: true, horizontal_arrows: true, ..EventFilter::default() };
         ui.memory_mut(|memory| memory.set_focus_lock_filter(id, filter));
     }
+    mark::keys(ui, ctx, entry);
     for (key, change) in [
         (Key::ArrowDown, TreeChange::Move(1)),
         (Key::ArrowUp, TreeChange::Move(-1)),

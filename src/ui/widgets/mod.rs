@@ -65,6 +65,34 @@ pub fn pill_ui(ui: &mut Ui, theme: &Theme, text: &str, lit: bool) -> Response {
     ui.add(Button::new(RichText::new(text).color(color)).fill(fill).corner_radius(12))
 }
 
+/// A box to tick in a menu. Menus hide the frames of what is not pointed at; an empty box is nothing without its own.
+pub fn menu_checkbox_ui(ui: &mut Ui, theme: &Theme, on: &mut bool, text: impl Into<String>) -> Response {
+    let text = text.into();
+    ui.scope(|ui| {
+        menu_frames(ui, theme);
+        ui.checkbox(on, text)
+    })
+    .inner
+}
+
+/// A choice of several in a menu, drawn like [`menu_checkbox_ui`].
+pub fn menu_radio_ui(ui: &mut Ui, theme: &Theme, chosen: bool, text: impl Into<String>) -> Response {
+    let text = text.into();
+    ui.scope(|ui| {
+        menu_frames(ui, theme);
+        ui.radio(chosen, text)
+    })
+    .inner
+}
+
+fn menu_frames(ui: &mut Ui, theme: &Theme) {
+    let widgets = &mut ui.visuals_mut().widgets;
+    for widget in [&mut widgets.inactive, &mut widgets.hovered, &mut widgets.active] {
+        widget.bg_fill = theme.window;
+        widget.bg_stroke = Stroke::new(1.0, theme.text_disabled);
+    }
+}
+
 /// A small word on a raised ground: dtype, shape, role.
 pub fn chip_ui(ui: &mut Ui, theme: &Theme, text: &str) -> Response {
     chip_in(ui, theme, text, theme::label(), theme.text)
@@ -111,6 +139,33 @@ pub fn clipped_text(
     job.wrap = egui::text::TextWrapping::truncate_at_width(rect.width());
     let galley = ui.painter().layout_job(job);
     let at = align.align_size_within_rect(galley.size(), rect);
+    let width = galley.size().x;
+    ui.painter().galley(at.min, galley, color);
+    width
+}
+
+/// A name in one line. One too long for its room is cut in the middle: names of tensors differ at their ends. Returns the
+/// width it took.
+pub fn clipped_name(ui: &Ui, rect: Rect, text: &str, font: &FontId, color: egui::Color32) -> f32 {
+    let layout = |text: String| ui.painter().layout_no_wrap(text, font.clone(), color);
+    let mut galley = layout(text.to_owned());
+    if galley.size().x > rect.width() {
+        let places: Vec<usize> = text.char_indices().map(|(place, _)| place).collect();
+        // About what fits, and from there less by one until it does: a third from the beginning, the rest from the end.
+        let share = f64::from(rect.width() / galley.size().x);
+        let mut kept = ((places.len() as f64 * share) as usize).min(places.len().saturating_sub(1));
+        loop {
+            let head = places.get(kept / 3).and_then(|&end| text.get(..end)).unwrap_or_default();
+            let tail = places.len() - (kept - kept / 3);
+            let tail = places.get(tail).and_then(|&start| text.get(start..)).unwrap_or_default();
+            galley = layout(format!("{head}…{tail}"));
+            if galley.size().x <= rect.width() || kept == 0 {
+                break;
+            }
+            kept -= 1;
+        }
+    }
+    let at = Align2::LEFT_CENTER.align_size_within_rect(galley.size(), rect);
     let width = galley.size().x;
     ui.painter().galley(at.min, galley, color);
     width

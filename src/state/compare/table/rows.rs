@@ -13,6 +13,9 @@ const ONLY_ONE_SIDE: f64 = -1.0;
 const RENAMED: f64 = -2.0;
 const IDENTICAL: f64 = -3.0;
 
+/// A larger change fills its bar too: retrained tensors lie at 1.4, and a bias that was nearly zero may be anywhere above.
+const FULL_BAR: f64 = 2.0;
+
 /// What an item is sorted by.
 enum Key<'a> {
     Text(&'a str),
@@ -37,7 +40,7 @@ impl CompareTable {
             passing.as_ref().map_or(0, |passing| passing.leaves.iter().filter(|passes| **passes).count());
         let finite =
             |leaf| relative_change(found, CompareItem::Leaf(leaf)).filter(|change| change.is_finite());
-        self.largest = (0..leaves).filter_map(finite).fold(0.0, f64::max).min(1.0);
+        self.largest = (0..leaves).filter_map(finite).fold(0.0, f64::max).min(FULL_BAR);
         if self.as_list {
             let mut list: Vec<(Key<'_>, u32)> = (0..leaves)
                 .filter(|&leaf| passing.as_ref().is_none_or(|passing| passing.leaves[leaf as usize]))
@@ -115,6 +118,10 @@ impl CompareTable {
         match self.sort {
             CompareColumn::Name => match item {
                 CompareItem::Leaf(leaf) if self.as_list => {
+                    let places = found.whole().map(|whole| &whole.name_places);
+                    if let Some(place) = places.and_then(|places| places.get(leaf as usize)) {
+                        return Key::Number(Some(f64::from(*place)));
+                    }
                     Key::Text(found.naming_tensor(leaf).map_or("", |tensor| tensor.name.as_str()))
                 }
                 item => Key::Text(name(found, item)),
