@@ -122,7 +122,7 @@ pub(super) fn svg(image: &ColorImage, size: Vec2) -> Option<String> {
     for (y, row) in image.pixels.chunks(across.max(1)).enumerate() {
         let mut x = 0;
         for run in row.chunk_by(|a, b| a == b) {
-            let (wide, [r, g, b, _]) = (run.len(), run.first().map_or([0; 4], egui::Color32::to_array));
+            let (wide, [r, g, b, _]) = (run.len(), run.first().copied().unwrap_or_default().to_array());
             let _ = writeln!(
                 svg,
                 "<rect x=\"{x}\" y=\"{y}\" width=\"{wide}\" height=\"1\" fill=\"#{r:02x}{g:02x}{b:02x}\"/>"
