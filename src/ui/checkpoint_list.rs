@@ -109,6 +109,10 @@ fn entry_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
         }
     }
     let text = if chosen { theme.text_strong } else { theme.text };
+    if ctx.state.curves.best_paths().any(|path| *path == entry.path) {
+        super::widgets::star(ui, name_rect.left_center() + Vec2::new(5.0, 0.0), 5.5, theme.partner);
+        name_rect.min.x += 15.0;
+    }
     clipped_text(ui, name_rect, Align2::LEFT_CENTER, &entry.name, theme::body_medium(), text);
 
     let mut detail_rect = bottom;
