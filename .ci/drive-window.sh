@@ -117,8 +117,8 @@ if [ -n "${GUI_DRIVE:-}" ]; then
 
     open_by_dialog "$root/tests/fixtures/compare/fine_tune_left.pt"
     open_by_dialog "$root/tests/fixtures/compare/fine_tune_right.pt"
-    # The second node of that name is the entry of the submenu; the first is the one of the list.
-    drive "right-click fine_tune_left.pt" "click Compare with…" "settle" "click-nth 2 fine_tune_right.pt" "wait-for 10 2 changed"
+    # The third node of that name is the entry of the submenu, after the head of the inspector and the entry of the list.
+    drive "right-click fine_tune_left.pt" "click Compare with…" "settle" "click-nth 3 fine_tune_right.pt" "wait-for 20 2 changed"
     drive "click blocks.11.attn.weight" "wait-for 10 Heat map of the differences" "settle" "screenshot $pictures/window-compare.png"
     drive "click Will it load" "wait-for 5 refuse it" "click Explore"
     passed "two files are compared, down to the values of one tensor"

@@ -41,9 +41,9 @@ fn run_jobs(window: &mut Window) -> usize {
         for request in requests {
             ran += 1;
             let (key, parts) = (request.key(), Mutex::new(Vec::new()));
-            let report = |part| parts.lock().unwrap().push(JobOutcome::Partial(part));
+            let report = |part| parts.lock().expect("no job panicked").push(JobOutcome::Partial(part));
             let outcome = ckptscope::jobs::run::run(&request, &Progress::new(), &report);
-            for outcome in parts.into_inner().unwrap().into_iter().chain([outcome]) {
+            for outcome in parts.into_inner().expect("no job panicked").into_iter().chain([outcome]) {
                 send(window, Command::JobEnded(JobEvent { key: key.clone(), outcome }));
             }
         }

@@ -57,7 +57,7 @@ fn escape(raw: &str) -> String {
 
 /// A name as code, which may be broken after its parts.
 fn code(name: &str) -> String {
-    let parts = escape(name).replace('.', ".<wbr>").replace("/", "/<wbr>");
+    let parts = escape(name).replace('.', ".<wbr>").replace('/', "/<wbr>");
     format!("<code>{parts}</code>")
 }
 

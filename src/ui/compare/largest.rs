@@ -84,13 +84,13 @@ fn index_text(position: u64, dims: &[u64]) -> String {
 }
 
 fn copied(changes: &[Change], dims: &[u64]) -> String {
-    let mut text = String::from("index\tleft\tright\tdifference\n");
+    let mut lines = vec!["index\tleft\tright\tdifference".to_owned()];
     for change in changes {
         let index = index_text(change.index, dims);
-        text +=
-            &format!("{index}\t{:?}\t{:?}\t{:?}\n", change.left, change.right, change.right - change.left);
+        let (left, right) = (change.left, change.right);
+        lines.push(format!("{index}\t{left:?}\t{right:?}\t{:?}", right - left));
     }
-    text
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub(super) fn rules_label(compare: &CompareState) -> String {
 
 impl Menus {
     /// How far values may be apart.
-    pub(super) fn tolerance_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>) {
+    pub(super) fn tolerance_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
         ui.set_width(230.0);
         let choices = &ctx.state.compare.choices;
         section_ui(ui, ctx.theme, "Count as unchanged");

@@ -122,31 +122,11 @@ impl MetadataDifferences {
                     for (cell, side, value) in
                         [(left, Side::Left, &line.left), (right, Side::Right, &line.right)]
                     {
-                        match value {
-                            Some(value) => {
-                                let shown = text::escape(value);
-                                let color = side_color(ctx, side);
-                                clipped_text(
-                                    ui,
-                                    cell,
-                                    Align2::LEFT_CENTER,
-                                    &shown,
-                                    theme::mono_small(),
-                                    color,
-                                );
-                            }
-                            None => {
-                                let color = theme.text_second;
-                                clipped_text(
-                                    ui,
-                                    cell,
-                                    Align2::LEFT_CENTER,
-                                    "not there",
-                                    theme::body(),
-                                    color,
-                                );
-                            }
-                        }
+                        let (shown, font, color) = match value {
+                            Some(value) => (text::escape(value), theme::mono_small(), side_color(ctx, side)),
+                            None => ("not there".to_owned(), theme::body(), theme.text_second),
+                        };
+                        clipped_text(ui, cell, Align2::LEFT_CENTER, &shown, font, color);
                     }
                     if response.clicked() {
                         clicked = Some(index);

@@ -212,18 +212,14 @@ fn nothing_yet_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     }
     let run = Command::Compare(CompareChange::Run);
     if let Some((_, error)) = &compare.broken_off {
-        match error {
-            Some(error) => {
-                if failed_ui(ui, ctx.theme, "The two could not be compared", error) {
-                    ctx.commands.send(run);
-                }
-            }
-            None => {
-                message_ui(ui, ctx, "The comparison was stopped", "Nothing has been compared.");
-                if primary_button_ui(ui, ctx.theme, "Compare").clicked() {
-                    ctx.commands.send(run);
-                }
-            }
+        let again = if let Some(error) = error {
+            failed_ui(ui, ctx.theme, "The two could not be compared", error)
+        } else {
+            message_ui(ui, ctx, "The comparison was stopped", "Nothing has been compared.");
+            primary_button_ui(ui, ctx.theme, "Compare").clicked()
+        };
+        if again {
+            ctx.commands.send(run);
         }
         return;
     }

@@ -31,7 +31,7 @@ pub(super) fn sides_ui(ui: &mut Ui, ctx: &ViewContext<'_>, menus: &mut Menus) {
             response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("{name}: {label}")));
             Popup::from_toggle_button_response(&response)
                 .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside)
-                .show(|ui| if rules { menus.rules_ui(ui, ctx) } else { menus.tolerance_ui(ui, ctx) });
+                .show(|ui| if rules { menus.rules_ui(ui, ctx) } else { Menus::tolerance_ui(ui, ctx) });
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| save_ui(ui, ctx));
     });

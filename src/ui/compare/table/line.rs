@@ -132,20 +132,15 @@ impl Line<'_> {
             let differs = pair.is_some_and(|pair| pair.status != PairStatus::Identical);
             match (kind, values.filter(|_| differs)) {
                 (Kind::Shape, _) => self.shape_ui(ui, cell, leaf, pair, second),
-                (Kind::Measure(CompareColumn::Relative), _) => match relative_change(found, item) {
-                    Some(change) => self.change_ui(ui, cell, change, strong),
-                    None => {
+                (Kind::Measure(CompareColumn::Relative), _) => {
+                    if let Some(change) = relative_change(found, item) {
+                        self.change_ui(ui, cell, change, strong);
+                    } else {
                         let color = words_color(self.ctx, found, leaf, pair, second);
-                        clipped_text(
-                            ui,
-                            cell,
-                            Align2::LEFT_CENTER,
-                            leaf_words(found, leaf),
-                            theme::body(),
-                            color,
-                        );
+                        let words = leaf_words(found, leaf);
+                        clipped_text(ui, cell, Align2::LEFT_CENTER, words, theme::body(), color);
                     }
-                },
+                }
                 (Kind::Measure(CompareColumn::Changed), Some(values)) => {
                     number(&share_text(values.changed, values.elements));
                 }
