@@ -325,14 +325,16 @@ fn open_at(ctx: &ViewContext<'_>, curves: &CurvesState, x: f64, points_for_one: 
     }
 }
 
-/// What the drawn lines are counted by: that of the first.
+/// What the drawn lines are counted by. Where they differ, steps name the axis before epochs, and both before positions.
 fn kind_across(curves: &CurvesState) -> AxisKind {
     if let Some(kind) = curves.look.across.kind() {
         return kind;
     }
-    let first = curves.prepared.first().and_then(|line| curves.lines.get(line.line));
-    let series = first.and_then(|line| curves.gathered.value()?.series.get(line.series));
-    series.map_or(AxisKind::Step, |series| series.main_axis().0)
+    let series = curves.prepared.iter().filter_map(|line| {
+        let line = curves.lines.get(line.line)?;
+        curves.gathered.value()?.series.get(line.series)
+    });
+    series.map(|series| series.main_axis().0).min().unwrap_or(AxisKind::Step)
 }
 
 fn has_axis(curves: &CurvesState, kind: AxisKind) -> bool {
