@@ -18,9 +18,6 @@ pub(super) const SEGMENT: usize = 256 * BLOCK;
 /// Elements of the wider types that are kept, so that everything about a small tensor is exact and cheap.
 const LISTED: usize = BLOCK;
 
-/// Bytes decoded at a time.
-const DECODED_BYTES: usize = 3 << 12;
-
 /// Accumulates [`Statistics`] and a [`ValueTable`] from pieces of one or more tensors.
 ///
 /// The result does not depend on where the pieces were cut. Integers beyond 2^53 are rounded to `f64`.
@@ -78,9 +75,9 @@ impl StatisticsBuilder {
                 values.push_f32(bytes.as_chunks::<4>().0, counters);
             }
             Content::Values(values) => {
-                // In parts of whole elements, so that the decoded values stay in cache.
-                let group = self.dtype.group_bytes().max(1);
-                for part in bytes.chunks((DECODED_BYTES / group).max(1) * group) {
+                // A block at a time: decoded, it is still in cache when it is added up.
+                let block_bytes = self.dtype.bytes_for(BLOCK as u64).filter(|&bytes| bytes > 0);
+                for part in bytes.chunks(block_bytes.map_or(bytes.len().max(1), |bytes| bytes as usize)) {
                     decoded.clear();
                     self.dtype.decode(part, decoded);
                     values.push_f64(decoded, counters);

@@ -123,17 +123,20 @@ fn nibbles(bytes: &[(u16, u64)]) -> Vec<(u16, u64)> {
 
 /// The values that occur and how often, ascending, NaN last; equal values are joined.
 pub(super) fn values(dtype: &Dtype, counts: &[(u16, u64)]) -> Vec<(f64, u64)> {
-    let mut decoded = Vec::new();
-    let mut counted: Vec<(f64, u64)> = counts
-        .iter()
-        .filter_map(|&(code, count)| {
-            let [low, high] = code.to_le_bytes();
-            let bytes = [low, high, 0];
+    let mut counted: Vec<(f64, u64)> = Vec::with_capacity(counts.len());
+    let mut decoded = Vec::with_capacity(counts.len());
+    if dtype.bits() == 16 {
+        let bytes: Vec<u8> = counts.iter().flat_map(|(code, _)| code.to_le_bytes()).collect();
+        dtype.decode(&bytes, &mut decoded);
+        counted.extend(decoded.iter().zip(counts).map(|(&value, &(_, count))| (value, count)));
+    } else {
+        for &(code, count) in counts {
+            let bytes = [code as u8, 0, 0];
             decoded.clear();
             dtype.decode(&bytes[..dtype.group_bytes().min(3)], &mut decoded);
-            decoded.first().map(|&value| (value, count))
-        })
-        .collect();
+            counted.extend(decoded.first().map(|&value| (value, count)));
+        }
+    }
     // NaN of either sign goes last, where `total_cmp` would put one of them first.
     counted.sort_by(|(a, _), (b, _)| a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b)));
     counted.dedup_by(|(value, count), (kept, sum)| {

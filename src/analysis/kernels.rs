@@ -296,6 +296,7 @@ fn pass_f64(values: &[f64], shift: f64) -> Pass {
 ///
 /// Finite values beyond `f32` get the outermost finite key of their sign. NaN and infinities have exponents of all
 /// ones ([`is_finite_key`]).
+#[inline]
 pub(super) fn float_key(value: f64) -> u16 {
     // Without the digits that an `f32` has no room for, the conversion is exact.
     let mut narrow = f64::from_bits(value.to_bits() & !0x1fff_ffff) as f32;
@@ -313,8 +314,18 @@ pub(super) fn is_finite_key(key: u16) -> bool {
 }
 
 fn count_keys_f64(values: &[f64], counts: &mut KeyCounts) {
-    for (index, &value) in values.iter().enumerate() {
-        counts[(index & 1) << 16 | usize::from(float_key(value))] += 1;
+    let mut keys = [[0; 2]; BLOCK];
+    for block in values.chunks(BLOCK) {
+        let keys = &mut keys[..block.len()];
+        float_keys(block, keys);
+        count_16(keys, counts);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512bw+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
+fn float_keys(values: &[f64], keys: &mut [[u8; 2]]) {
+    for (key, &value) in keys.iter_mut().zip(values) {
+        *key = float_key(value).to_le_bytes();
     }
 }
 
@@ -340,8 +351,9 @@ pub(super) type ByteCounts = [[u32; 256]; 4];
 pub(super) fn count_8(bytes: &[u8], counts: &mut ByteCounts) {
     let (words, rest) = bytes.as_chunks::<8>();
     for &word in words {
-        for (index, &byte) in word.iter().enumerate() {
-            counts[index & 3][usize::from(byte)] += 1;
+        let word = u64::from_le_bytes(word);
+        for index in 0..8 {
+            counts[index & 3][(word >> (8 * index) & 0xff) as usize] += 1;
         }
     }
     for &byte in rest {

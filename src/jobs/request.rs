@@ -291,7 +291,7 @@ impl JobRequest {
 
     /// Whether it takes a moment only and reads nothing, so that it need not wait for jobs that read.
     pub fn is_quick(&self) -> bool {
-        matches!(self, Self::Prepare { .. })
+        matches!(self, Self::Prepare { .. } | Self::Compatibility { .. })
     }
 
     /// What it works for.

@@ -116,7 +116,7 @@ fn entry_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
     clipped_text(ui, name_rect, Align2::LEFT_CENTER, &entry.name, theme::body_medium(), text);
 
     let mut detail_rect = bottom;
-    let health = entry.scan.verdict().and_then(|verdict| verdict.health.worst());
+    let health = entry.scan.verdict().and_then(crate::state::scan::Verdict::worst_of_all);
     let is_dangerous = ctx.state.safety.verdict(entry.id) == Some(Verdict::Dangerous);
     let dot = match (&entry.checkpoint, checkpoint.and_then(|checkpoint| checkpoint.worst_problem())) {
         (Loadable::Failed { .. }, _) => Some(theme.error),

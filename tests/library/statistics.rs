@@ -203,6 +203,37 @@ fn the_order_of_elements_matters_to_no_count_and_hardly_to_sums() {
 }
 
 #[test]
+fn the_order_of_merging_matters_to_no_count_and_hardly_to_sums() {
+    let values = floats(60_000);
+    // Parts of which some are small enough to be listed, and some are not.
+    let parts: Vec<StatisticsBuilder> =
+        [0..10_000, 10_000..10_005, 10_005..30_000, 30_000..33_000, 33_000..60_000]
+            .map(|range| {
+                let mut builder = StatisticsBuilder::new(&ckptscope::model::Dtype::Float32);
+                builder.push(&bytes(&values[range]));
+                builder
+            })
+            .into();
+    let merged = |order: [usize; 5]| {
+        let mut all = parts[order[0]].clone();
+        order[1..].iter().for_each(|&part| all.merge(&parts[part]));
+        all.finish()
+    };
+    let (one, table) = merged([0, 1, 2, 3, 4]);
+    for order in [[4, 3, 2, 1, 0], [1, 3, 0, 4, 2], [2, 0, 4, 1, 3]] {
+        let (other, other_table) = merged(order);
+        assert_eq!(other_table, table, "{order:?}");
+        assert_eq!(
+            (other.count, other.zeros, other.min, other.max),
+            (one.count, one.zeros, one.min, one.max)
+        );
+        for (a, b) in [(one.mean, other.mean), (one.std, other.std), (one.kurtosis, other.kurtosis)] {
+            assert_close(a.unwrap(), b.unwrap(), 1e-10);
+        }
+    }
+}
+
+#[test]
 fn tensors_taken_together_are_those_of_their_concatenation() {
     let values = floats(30_000);
     let all = bytes(&values);

@@ -11,7 +11,7 @@ const COPIES: usize = 4;
 /// Counts while values pass. The counters come with the first difference: most pairs have none.
 #[derive(Debug, Clone, Default)]
 pub(super) struct DeltaBuckets {
-    recent: Option<Box<Recent>>,
+    recent: Option<Recent>,
     /// What was moved out of `recent`; empty until then.
     sums: Vec<u64>,
     /// Counted differences that are zero.
@@ -22,7 +22,7 @@ pub(super) struct DeltaBuckets {
 struct Recent {
     /// Several counters per bucket, so that neighbours in one bucket, of which there are many, do not wait for the counter
     /// that was just written.
-    counts: [[u32; BUCKETS]; COPIES],
+    counts: Box<[[u32; COPIES]; BUCKETS]>,
     /// Differences counted.
     len: u32,
 }
@@ -34,12 +34,12 @@ impl DeltaBuckets {
         let recent = self.recent();
         let (groups, rest) = buckets.as_chunks::<COPIES>();
         for group in groups {
-            for (counts, &bucket) in recent.counts.iter_mut().zip(group) {
-                counts[usize::from(bucket) % BUCKETS] += 1;
+            for (copy, &bucket) in group.iter().enumerate() {
+                recent.counts[usize::from(bucket) % BUCKETS][copy] += 1;
             }
         }
         for &bucket in rest {
-            recent.counts[0][usize::from(bucket) % BUCKETS] += 1;
+            recent.counts[usize::from(bucket) % BUCKETS][0] += 1;
         }
         recent.len += buckets.len() as u32;
     }
@@ -47,7 +47,7 @@ impl DeltaBuckets {
     /// Counts one difference.
     pub fn add_one(&mut self, delta: f64) {
         let recent = self.recent();
-        recent.counts[0][((delta as f32).to_bits() >> (32 - BUCKET_BITS)) as usize % BUCKETS] += 1;
+        recent.counts[((delta as f32).to_bits() >> (32 - BUCKET_BITS)) as usize % BUCKETS][0] += 1;
         recent.len += 1;
     }
 
@@ -57,7 +57,7 @@ impl DeltaBuckets {
             self.sums = self.counts();
             self.recent = None;
         }
-        self.recent.get_or_insert_with(|| Box::new(Recent { counts: [[0; BUCKETS]; COPIES], len: 0 }))
+        self.recent.get_or_insert_with(|| Recent { counts: zeroed(), len: 0 })
     }
 
     /// All counts; empty when there are none.
@@ -65,8 +65,8 @@ impl DeltaBuckets {
         let mut counts = self.sums.clone();
         if let Some(recent) = &self.recent {
             counts.resize(BUCKETS, 0);
-            for more in &recent.counts {
-                counts.iter_mut().zip(more).for_each(|(count, &more)| *count += u64::from(more));
+            for (count, more) in counts.iter_mut().zip(recent.counts.iter()) {
+                *count += more.iter().map(|&more| u64::from(more)).sum::<u64>();
             }
         }
         counts
@@ -93,6 +93,14 @@ impl DeltaBuckets {
         }
         let filled = counts.iter().enumerate().filter(|(_, count)| **count > 0);
         Deltas { buckets: filled.map(|(bucket, &count)| (bucket as u16, count)).collect() }
+    }
+}
+
+/// On the heap from the start.
+fn zeroed() -> Box<[[u32; COPIES]; BUCKETS]> {
+    match vec![[0; COPIES]; BUCKETS].into_boxed_slice().try_into() {
+        Ok(counts) => counts,
+        Err(_) => unreachable!("made with the length of the array"),
     }
 }
 
