@@ -4,7 +4,7 @@
 
 /// Smooths values exponentially: `weight` from 0 (none) to below 1 is the share of what was before.
 ///
-/// Debiased as `TensorBoard` does, so that the first points are not drawn towards zero: each is divided by
+/// Debiased as TensorBoard does, so that the first points are not drawn towards zero: each is divided by
 /// `1 − weight^n`. Source: `_vz_line_chart2` in TensorBoard 2.16,
 /// <https://github.com/tensorflow/tensorboard/blob/2.16.2/tensorboard/components/vz_line_chart2/line-chart.ts> (`resmoothDataset`).
 /// A series whose finite values are all the same is returned as it is.

@@ -130,7 +130,7 @@ impl Dialect {
         (found > 0).then_some(Self { delimiter, decimal_comma })
     }
 
-    fn cells<'a>(&self, line: &'a str) -> Vec<&'a str> {
+    fn cells<'a>(self, line: &'a str) -> Vec<&'a str> {
         let mut cells = Vec::new();
         match self.delimiter {
             Delimiter::Blanks => cells.extend(line.split_whitespace()),
@@ -153,7 +153,7 @@ impl Dialect {
         cells
     }
 
-    fn number(&self, cell: &str) -> Cell {
+    fn number(self, cell: &str) -> Cell {
         let cell = cell.trim_matches('"').trim();
         match cell {
             "" | "NA" | "N/A" | "n/a" | "null" | "None" | "-" | "--" => return Cell::Missing,
@@ -299,7 +299,7 @@ impl Reading {
         if series.is_empty() {
             return Err(ReadError::malformed("the table", 0, "no column of it holds measurements"));
         }
-        Ok(Log { series, problems, is_certain, ..Log::default() })
+        Ok(Log { series, is_certain, problems, ..Log::default() })
     }
 }
 

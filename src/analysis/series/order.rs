@@ -69,9 +69,12 @@ impl Order {
     }
 }
 
+/// What a checkpoint tells of its place.
+type Evidence = Box<dyn Fn(&Member) -> Option<f64>>;
+
 /// Orders checkpoints by the best evidence that all of them have, or else that most of them have.
 pub fn order(members: &[Member]) -> Order {
-    let evidence: [(OrderedBy, Box<dyn Fn(&Member) -> Option<f64>>); 6] = [
+    let evidence: [(OrderedBy, Evidence); 6] = [
         (OrderedBy::StepInFile, Box::new(|member: &Member| member.counted(AxisKind::Step))),
         (OrderedBy::EpochInFile, Box::new(|member: &Member| member.counted(AxisKind::Epoch))),
         (OrderedBy::StepInName, Box::new(|member: &Member| member.counted_in_name(AxisKind::Step))),

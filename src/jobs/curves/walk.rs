@@ -164,7 +164,7 @@ pub fn folder(root: &Path, problems: &mut Vec<SourceProblem>) -> Vec<Place> {
 fn files_of(root: &Path, folder: &Path, parts: &[String], files: &[String], places: &mut Vec<Place>) -> bool {
     let has = |name: &str| files.iter().any(|file| file == name);
     let run = run_of(root, parts);
-    let log_run = run_without(root, parts, |name| is_numbered(name));
+    let log_run = run_without(root, parts, is_numbered);
     let own_name = parts.last().cloned().unwrap_or_else(|| name_of(&absolute(root)));
     let around = folder.parent().unwrap_or(folder).to_owned();
     let stands_for_folder = |path: PathBuf| Place {

@@ -131,7 +131,9 @@ pub fn prepare(gathered: &Gathered, lines: &[Line], look: &CurvesLook) -> Vec<Pr
             let series = gathered.series.get(line.series)?;
             let mut xs = across(series, look.across, starts.get(line.run.as_str()).copied().unwrap_or(0.0));
             if look.log_x {
-                xs.iter_mut().for_each(|x| *x = if *x > 0.0 { x.log10() } else { f64::NAN });
+                for x in &mut xs {
+                    *x = if *x > 0.0 { x.log10() } else { f64::NAN };
+                }
             }
             let up = |values: Vec<f64>| -> Vec<f64> {
                 if look.log_y {

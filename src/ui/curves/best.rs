@@ -219,7 +219,7 @@ fn row_ui(
         number(member.step()),
         number(member.epoch()),
         checkpoints.bytes.get(at).copied().map(text::bytes).unwrap_or_default(),
-        member.modified.map(|time| text::date_time(time)).unwrap_or_default(),
+        member.modified.map(text::date_time).unwrap_or_default(),
     ];
     for (index, (text, cell)) in texts.iter().zip(cells(rect)).enumerate() {
         let align = if index == 0 { Align2::LEFT_CENTER } else { Align2::RIGHT_CENTER };

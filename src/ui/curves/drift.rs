@@ -82,15 +82,17 @@ fn ready_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift) {
         .on_hover_text(all);
     }
     ui.add_space(theme::STEP);
-    let lines = curves.layer.and_then(|layer| drift.layers.get(layer));
+    // Before anyone chooses, the layer to which something happened.
+    let chosen = curves.layer.or_else(|| drift.events.first().map(|event| event.layer)).unwrap_or(0);
+    let lines = drift.layers.get(chosen);
     let room = ui.available_height() - if lines.is_some() { 210.0 } else { 0.0 };
-    heat_map_ui(ui, ctx, drift, room.max(60.0));
+    heat_map_ui(ui, ctx, drift, chosen, room.max(60.0));
     if let Some(layer) = lines {
         lines_ui(ui, ctx, drift, layer);
     }
 }
 
-fn heat_map_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift, height: f32) {
+fn heat_map_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift, shown: usize, height: f32) {
     let measure = ctx.state.curves.measure;
     let columns = drift.checkpoints.len().max(1);
     let wide = ui.available_width();
@@ -130,8 +132,9 @@ fn heat_map_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift, height: f32) {
             ui.spacing_mut().item_spacing.y = 0.0;
             for index in range {
                 let Some(layer) = drift.layers.get(index) else { continue };
-                let (rect, response) = ui.allocate_exact_size(Vec2::new(wide, ROW), Sense::click());
-                let chosen = ctx.state.curves.layer == Some(index);
+                let size = Vec2::new((names + cell * columns as f32).min(wide), ROW);
+                let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+                let chosen = index == shown;
                 response.widget_info(|| {
                     WidgetInfo::selected(Role::Button, true, chosen, format!("Layer {}", layer.layer))
                 });
@@ -182,7 +185,7 @@ fn heat_map_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift, height: f32) {
                     None => response.on_hover_text("Click to see its lines"),
                 };
                 if response.clicked() {
-                    send(ctx, CurvesChange::Layer(if chosen { None } else { Some(index) }));
+                    send(ctx, CurvesChange::Layer(Some(index)));
                 }
             }
         });
@@ -190,9 +193,15 @@ fn heat_map_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift, height: f32) {
 
 fn lines_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift, layer: &LayerDrift) {
     ui.add_space(theme::STEP);
+    // A norm has another scale than the ratios.
+    let is_norm = ctx.state.curves.measure == DriftMeasure::Norm;
+    let measures = move || {
+        let all = DriftMeasure::ALL.into_iter().enumerate();
+        all.filter(move |(_, measure)| (*measure == DriftMeasure::Norm) == is_norm)
+    };
     ui.horizontal(|ui| {
         ui.label(RichText::new(text::escape(&layer.layer)).font(theme::mono()).color(ctx.theme.text_strong));
-        for (index, measure) in DriftMeasure::ALL.into_iter().enumerate() {
+        for (index, measure) in measures() {
             ui.label(RichText::new(measure.label()).font(theme::label()).color(ctx.theme.curve(index)));
         }
     });
@@ -220,7 +229,7 @@ fn lines_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift, layer: &LayerDrif
         .include_x(columns.saturating_sub(1) as f64)
         .label_formatter(|_| None)
         .show(ui, |plot_ui| {
-            for (index, measure) in DriftMeasure::ALL.into_iter().enumerate() {
+            for (index, measure) in measures() {
                 let values = measure.of(layer).iter().enumerate().filter(|(_, value)| value.is_finite());
                 let points: PlotPoints<'_> = values.map(|(at, value)| [at as f64, *value]).collect();
                 plot_ui.line(

@@ -1,15 +1,19 @@
 //! The picture of the curves: axes, crosshair, zoom by a brush, stars at the best checkpoint, and its settings above.
 
-use egui::{Align, Color32, ComboBox, Layout, PointerButton, Rect, RichText, Role, Slider, Ui, WidgetInfo};
-use egui_plot::{AxisHints, HPlacement, Line as PlotLine, LineStyle, MarkerShape, Plot, PlotPoints, Points};
+use egui::{Color32, ComboBox, PointerButton, Rangef, Rect, RichText, Role, Slider, Ui, WidgetInfo};
+use egui_plot::{AxisHints, HPlacement, Line as PlotLine, LineStyle, Plot, PlotPoints, Points};
 
 use super::{color, send};
-use crate::model::AxisKind;
+use crate::model::{AxisKind, Direction};
 use crate::state::curves::plot::{Cut, Drawn, Twin, cut, nearest};
 use crate::state::curves::{Across, CurvesState, Line, Prepared, Side, picture};
 use crate::state::{Command, CurvesChange};
 use crate::text;
+use crate::ui::widgets::star;
 use crate::ui::{ViewContext, theme};
+
+/// Room between labels at the side: below the first none is shown, from the second on all are.
+const Y_LABELS: Rangef = Rangef { min: 34.0, max: 48.0 };
 
 /// The picture, with what was cut for it.
 #[derive(Default)]
@@ -52,6 +56,7 @@ impl PlotView {
         let mut left = AxisHints::new_y()
             .formatter(move |mark, _| y_text(mark.value, look.log_y))
             .tick_label_font(theme::axis())
+            .label_spacing(Y_LABELS)
             .min_thickness(44.0);
         let x_axis = AxisHints::new_x()
             .formatter(move |mark, range| {
@@ -63,13 +68,19 @@ impl PlotView {
             .tick_label_font(theme::axis());
         let mut y_axes = Vec::new();
         if let Some(twin) = twin {
-            left = left.label(RichText::new("others").font(theme::label()).color(ctx.theme.text_second));
+            let on_left = prepared.iter().filter(|line| line.side == Side::Left);
+            let mut directions =
+                on_left.map(|line| curves.lines.get(line.line).and_then(|own| own.direction));
+            let is_losses = directions.all(|direction| direction == Some(Direction::Min));
+            let others = if is_losses { "losses" } else { "others" };
+            left = left.label(RichText::new(others).font(theme::label()).color(ctx.theme.text_second));
             y_axes.push(
                 AxisHints::new_y()
                     .placement(HPlacement::Right)
                     .label(RichText::new("scores").font(theme::label()).color(ctx.theme.text_second))
                     .formatter(move |mark, _| y_text(twin.to_right(mark.value), look.log_y))
                     .tick_label_font(theme::axis())
+                    .label_spacing(Y_LABELS)
                     .min_thickness(44.0),
             );
         }
@@ -86,6 +97,7 @@ impl PlotView {
             .allow_scroll(false)
             .allow_zoom([true, false])
             .show_background(false)
+            .grid_spacing(Rangef::new(28.0, 240.0))
             .grid_color(ctx.theme.line_strong)
             .cursor_color(ctx.theme.text_second)
             .label_formatter(|_| None)
@@ -122,10 +134,6 @@ impl PlotView {
                 let is_marked = prepared.get(line.prepared).is_some_and(|prepared| prepared.marked);
                 draw(plot_ui, ctx, own, line, is_marked);
             }
-            for (at, own) in &stars {
-                let star = Points::new(format!("best {own}"), vec![*at]).shape(MarkerShape::Asterisk);
-                plot_ui.points(star.color(ctx.theme.partner).radius(8.0).allow_hover(false));
-            }
             plot_ui
                 .pointer_coordinate()
                 .filter(|_| plot_ui.response().hovered())
@@ -133,6 +141,13 @@ impl PlotView {
         });
         shown.response.widget_info(|| WidgetInfo::labeled(Role::Image, true, "Chart of the curves"));
         self.rect = Some(shown.response.rect);
+        let frame = shown.transform.frame().expand(4.0);
+        for at in stars {
+            let center = shown.transform.position_from_point(&at.into());
+            if frame.contains(center) {
+                star(ui, center, 8.0, ctx.theme.partner);
+            }
+        }
         let before = std::mem::take(&mut self.under_pointer);
         if let Some((x, clicked)) = shown.inner {
             self.under_pointer = values_at(&prepared, curves, x);
@@ -157,7 +172,8 @@ impl PlotView {
     fn settings_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>) {
         let curves = &ctx.state.curves;
         let mut look = curves.look;
-        ui.horizontal(|ui| {
+        // Narrow windows give the controls a second line.
+        ui.horizontal_wrapped(|ui| {
             let axes =
                 ComboBox::from_id_salt("curves_across").width(112.0).selected_text(look.across.label());
             let response = axes.show_ui(ui, |ui| {
@@ -172,22 +188,21 @@ impl PlotView {
                 WidgetInfo::labeled(Role::ComboBox, true, format!("Across: {}", curves.look.across.label()))
             });
             let label = ui.label(RichText::new("Smoothing").color(ctx.theme.text_second));
-            ui.spacing_mut().slider_width = 90.0;
-            ui.add(Slider::new(&mut look.smoothing, 0.0..=0.99).max_decimals(2)).labelled_by(label.id);
+            ui.scope(|ui| {
+                ui.spacing_mut().slider_width = 90.0;
+                // The rail must be seen on the ground of the page in both themes.
+                ui.visuals_mut().widgets.inactive.bg_fill = ctx.theme.track;
+                ui.add(Slider::new(&mut look.smoothing, 0.0..=0.99).max_decimals(2)).labelled_by(label.id);
+            });
             ui.checkbox(&mut look.log_y, "Log y");
             ui.checkbox(&mut look.log_x, "Log x");
             ui.checkbox(&mut look.twin, "Two axes")
                 .on_hover_text("Scores on an axis of their own at the right");
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                ui.menu_button("Save", |ui| self.save_ui(ui, ctx));
-                if ui
-                    .button("Whole")
-                    .on_hover_text("Show everything again; drag in the picture to zoom in")
-                    .clicked()
-                {
-                    self.reset = true;
-                }
-            });
+            let whole = ui.button("Whole");
+            if whole.on_hover_text("Show everything again; drag in the picture to zoom in").clicked() {
+                self.reset = true;
+            }
+            ui.menu_button("Save", |ui| self.save_ui(ui, ctx));
         });
         if look != curves.look {
             send(ctx, CurvesChange::Look(look));
@@ -252,7 +267,7 @@ fn draw<'a>(
 }
 
 /// Where the best checkpoints lie on the drawn lines of the metric that is ranked by.
-fn stars(curves: &CurvesState, prepared: &[Prepared], twin: Option<Twin>) -> Vec<([f64; 2], String)> {
+fn stars(curves: &CurvesState, prepared: &[Prepared], twin: Option<Twin>) -> Vec<[f64; 2]> {
     let Some(Ok(ranking)) = &curves.ranking else { return Vec::new() };
     let Some(gathered) = curves.gathered.value() else { return Vec::new() };
     let best: Vec<f64> = ranking.best().map(|score| score.value).collect();
@@ -264,14 +279,14 @@ fn stars(curves: &CurvesState, prepared: &[Prepared], twin: Option<Twin>) -> Vec
         if series.name != ranking.metric {
             continue;
         }
-        for (point, value) in series.values.iter().enumerate().filter(|(_, value)| best.contains(value)) {
+        for (point, _) in series.values.iter().enumerate().filter(|(_, value)| best.contains(value)) {
             if let (Some(&x), Some(&y)) = (line.xs.get(point), line.values().get(point))
                 && x.is_finite()
                 && y.is_finite()
                 && stars.len() < 64
             {
                 let y = if let (Side::Right, Some(twin)) = (line.side, twin) { twin.to_left(y) } else { y };
-                stars.push(([x, y], format!("{} {value} {point}", series.name)));
+                stars.push([x, y]);
             }
         }
     }
@@ -310,14 +325,16 @@ fn open_at(ctx: &ViewContext<'_>, curves: &CurvesState, x: f64, points_for_one: 
     }
 }
 
-/// What the drawn lines are counted by: that of the first.
+/// What the drawn lines are counted by. Where they differ, steps name the axis before epochs, and both before positions.
 fn kind_across(curves: &CurvesState) -> AxisKind {
     if let Some(kind) = curves.look.across.kind() {
         return kind;
     }
-    let first = curves.prepared.first().and_then(|line| curves.lines.get(line.line));
-    let series = first.and_then(|line| curves.gathered.value()?.series.get(line.series));
-    series.map_or(AxisKind::Step, |series| series.main_axis().0)
+    let series = curves.prepared.iter().filter_map(|line| {
+        let line = curves.lines.get(line.line)?;
+        curves.gathered.value()?.series.get(line.series)
+    });
+    series.map(|series| series.main_axis().0).min().unwrap_or(AxisKind::Step)
 }
 
 fn has_axis(curves: &CurvesState, kind: AxisKind) -> bool {
