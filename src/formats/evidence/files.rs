@@ -29,7 +29,7 @@ impl Examiner<'_> {
         let path = probe.path();
         if let Some(source) = probe.source() {
             self.file(source, path, "")?;
-            for beside in self.files_beside(probe, source) {
+            for beside in files_beside(probe, source) {
                 self.named_file(&beside);
             }
             return Ok(());
@@ -37,7 +37,7 @@ impl Examiner<'_> {
         if probe.folder().is_some() {
             return self.folder(path);
         }
-        self.evidence.kind = "a TensorFlow checkpoint".to_owned();
+        "a TensorFlow checkpoint".clone_into(&mut self.evidence.kind);
         for ending in [".index", ".meta"] {
             let file = probe.with_suffix(ending);
             if file.is_file() {
@@ -62,22 +62,6 @@ impl Examiner<'_> {
         let looked = ByteSource::open(path).and_then(|source| self.file(&source, path, &place));
         if let Err(error) = looked {
             self.evidence.observe(Oddity::Unreadable, &place, None, error.to_string());
-        }
-    }
-
-    /// Files that a program opens together with this one, beside it.
-    fn files_beside(&mut self, probe: &Probe, source: &ByteSource) -> Vec<PathBuf> {
-        let path = probe.path();
-        if probe.head().trim_ascii_start().starts_with(b"{") && source.len() <= limits::TEXT_BYTES {
-            let Ok(index) = shard_index::ShardIndex::read(source) else { return Vec::new() };
-            let shards = index.shards.iter().filter_map(|shard| shard.beside(path).ok());
-            return shards.filter(|shard| shard.is_file()).take(FILES).collect();
-        }
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("index") => {
-                vec![path.with_extension("meta")].into_iter().filter(|meta| meta.is_file()).collect()
-            }
-            _ => Vec::new(),
         }
     }
 
@@ -175,6 +159,22 @@ impl Examiner<'_> {
         }
         self.evidence.observe(Oddity::NativeCode, place, Some(0), format!("it is {what}"));
         Some("compiled code")
+    }
+}
+
+/// Files that a program opens together with this one, beside it.
+fn files_beside(probe: &Probe, source: &ByteSource) -> Vec<PathBuf> {
+    let path = probe.path();
+    if probe.head().trim_ascii_start().starts_with(b"{") && source.len() <= limits::TEXT_BYTES {
+        let Ok(index) = shard_index::ShardIndex::read(source) else { return Vec::new() };
+        let shards = index.shards.iter().filter_map(|shard| shard.beside(path).ok());
+        return shards.filter(|shard| shard.is_file()).take(FILES).collect();
+    }
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("index") => {
+            vec![path.with_extension("meta")].into_iter().filter(|meta| meta.is_file()).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
