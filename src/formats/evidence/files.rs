@@ -71,10 +71,17 @@ impl Examiner<'_> {
         let mut files = Vec::new();
         let mut seen = HashSet::from([whole.clone()]);
         while let Some((folder, depth)) = open.pop() {
-            let mut entries: Vec<PathBuf> = std::fs::read_dir(&folder)?
-                .take(FILES)
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .collect();
+            let listed = match std::fs::read_dir(&folder) {
+                Ok(listed) => listed,
+                Err(error) if depth == 0 => return Err(error.into()),
+                Err(error) => {
+                    let shown = shown_in(root, &folder);
+                    self.evidence.observe(Oddity::Unreadable, &shown, None, error.to_string());
+                    continue;
+                }
+            };
+            let mut entries: Vec<PathBuf> =
+                listed.take(FILES).filter_map(|entry| Some(entry.ok()?.path())).collect();
             entries.sort();
             for path in entries {
                 self.progress.advance(0)?;
@@ -89,7 +96,8 @@ impl Examiner<'_> {
                     self.evidence.observe(Oddity::LinkOutside, &shown, None, text);
                 }
                 if target.is_dir() {
-                    if depth < DEPTH && seen.insert(target) {
+                    // Folders elsewhere are not this one's to open.
+                    if depth < DEPTH && target.starts_with(&whole) && seen.insert(target) {
                         open.push((path, depth + 1));
                     }
                 } else if target.is_file() {
