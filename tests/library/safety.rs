@@ -126,6 +126,18 @@ fn a_folder_is_looked_through_with_everything_in_it() {
 }
 
 #[test]
+fn words_in_lines_are_no_pickles() {
+    let scratch = tempfile::tempdir().unwrap();
+    for text in
+        ["cat\ndog\nfrog\n", "cat\ndog\nRat\n", "cls\nsep\n.", "import os\nos.system('x')\n", "(a note).\n"]
+    {
+        let path = scratch.path().join("labels.txt");
+        std::fs::write(&path, text).unwrap();
+        assert!(formats::examine(&path, true, &Progress::new()).is_err(), "{text:?}");
+    }
+}
+
+#[test]
 fn thousands_of_findings_are_counted_and_few_are_kept() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("many.pkl");
@@ -225,7 +237,7 @@ fn thousands_of_mutants_of_hostile_files_end_in_an_answer() {
 #[test]
 fn small_files_that_ask_for_much_get_little() {
     let scratch = tempfile::tempdir().unwrap();
-    let marks = [&b"\x80\x02"[..], &[b'('; 1 << 20]].concat();
+    let marks = [&b"\x80\x02"[..], &b"(".repeat(1 << 20)].concat();
     let starts: Vec<u8> = b"\x80\x02N.".iter().chain([0x80, 2].repeat(1 << 18).iter()).copied().collect();
     let nested = (0..40).fold(b"\x80\x02N.".to_vec(), |inner, _| {
         [

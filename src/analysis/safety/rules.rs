@@ -262,9 +262,12 @@ pub fn rule(kind: Oddity, names: &[String]) -> Rule {
             "Path that leads outside",
             "The file names another one outside of its own folder. It was not opened here.",
         ),
-        Oddity::LinkOutside => {
-            (Info, Clean, "Link out of the folder", "As the caches of model hubs have it. It was followed.")
-        }
+        Oddity::LinkOutside => (
+            Info,
+            Clean,
+            "Link out of the folder",
+            "As the caches of model hubs have it. Files were looked at, folders elsewhere were not.",
+        ),
         Oddity::Unreadable => {
             (Error, Damaged, "Cannot be read", "The file is cut off, damaged, or not what it claims to be.")
         }

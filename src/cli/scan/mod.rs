@@ -82,7 +82,7 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failu
     let health = checkpoint
         .as_ref()
         .filter(|checkpoint| reads_values(checkpoint.totals().tensor_bytes))
-        .map(|checkpoint| health_of(checkpoint));
+        .map(health_of);
     let report = Report {
         path: &options.path,
         checkpoint: checkpoint.as_ref(),

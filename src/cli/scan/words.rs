@@ -183,7 +183,7 @@ fn health_words(
         ("About", Align::Left),
         ("Finding", Align::Left),
     ]);
-    for finding in health.findings.iter() {
+    for finding in &health.findings {
         let emphasis = if finding.level == Severity::Error { Emphasis::Strong } else { Emphasis::None };
         table.push(
             emphasis,

@@ -450,12 +450,11 @@ fn local(source: &ByteSource, at: u64) -> Option<Local> {
     let size = u64::from(cursor.u32_le(WHAT).ok()?);
     let (name_len, extra_len) = (cursor.u16_le(WHAT).ok()?, cursor.u16_le(WHAT).ok()?);
     let whole;
-    let name = match cursor.take(WHAT, name_len.into()) {
-        Ok(name) => name,
-        Err(_) => {
-            whole = source.read_up_to(WHAT, at.saturating_add(30), name_len.into()).ok()?;
-            &whole
-        }
+    let name = if let Ok(name) = cursor.take(WHAT, name_len.into()) {
+        name
+    } else {
+        whole = source.read_up_to(WHAT, at.saturating_add(30), name_len.into()).ok()?;
+        &whole
     };
     let name = String::from_utf8_lossy(name).into_owned();
     let data = at.saturating_add(30 + u64::from(name_len) + u64::from(extra_len));

@@ -208,7 +208,7 @@ impl Examiner<'_> {
         place: &str,
     ) -> Result<(), ReadError> {
         let python: Vec<&Record> =
-            records.members.iter().filter(|record| record.name.ends_with(".py")).collect();
+            records.members.iter().filter(|record| is_python_name(&record.name)).collect();
         if python.is_empty() {
             return Ok(());
         }
@@ -291,6 +291,10 @@ fn is_interesting(head: &[u8], name: &str) -> bool {
         || tar::first_name(head).is_some()
         || is_pickle_name(name)
         || head.trim_ascii_start().starts_with(b"{")
+}
+
+fn is_python_name(name: &str) -> bool {
+    name.to_ascii_lowercase().rsplit_once('.').is_some_and(|(_, ending)| ending == "py")
 }
 
 fn is_pickle_name(name: &str) -> bool {

@@ -22,12 +22,11 @@ pub fn shown(graph: &Graph, id: NodeId) -> String {
 /// The arguments of a call in parentheses, shortened.
 pub fn arguments(graph: &Graph, args: NodeId, keywords: Option<NodeId>) -> String {
     let mut text = String::from("(");
-    match graph.items(args) {
-        Some(items) => write_items(graph, items, DEPTH, &mut text),
-        None => {
-            text.push('*');
-            write_value(graph, args, DEPTH, &mut text);
-        }
+    if let Some(items) = graph.items(args) {
+        write_items(graph, items, DEPTH, &mut text);
+    } else {
+        text.push('*');
+        write_value(graph, args, DEPTH, &mut text);
     }
     if let Some(keywords) = keywords.filter(|&id| graph.entries(id).is_none_or(|entries| !entries.is_empty()))
     {

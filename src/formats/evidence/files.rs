@@ -29,7 +29,7 @@ impl Examiner<'_> {
         let path = probe.path();
         if let Some(source) = probe.source() {
             self.file(source, path, "")?;
-            for beside in self.files_beside(probe, source) {
+            for beside in files_beside(probe, source) {
                 self.named_file(&beside);
             }
             return Ok(());
@@ -37,7 +37,7 @@ impl Examiner<'_> {
         if probe.folder().is_some() {
             return self.folder(path);
         }
-        self.evidence.kind = "a TensorFlow checkpoint".to_owned();
+        "a TensorFlow checkpoint".clone_into(&mut self.evidence.kind);
         for ending in [".index", ".meta"] {
             let file = probe.with_suffix(ending);
             if file.is_file() {
@@ -65,32 +65,23 @@ impl Examiner<'_> {
         }
     }
 
-    /// Files that a program opens together with this one, beside it.
-    fn files_beside(&mut self, probe: &Probe, source: &ByteSource) -> Vec<PathBuf> {
-        let path = probe.path();
-        if probe.head().trim_ascii_start().starts_with(b"{") && source.len() <= limits::TEXT_BYTES {
-            let Ok(index) = shard_index::ShardIndex::read(source) else { return Vec::new() };
-            let shards = index.shards.iter().filter_map(|shard| shard.beside(path).ok());
-            return shards.filter(|shard| shard.is_file()).take(FILES).collect();
-        }
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("index") => {
-                vec![path.with_extension("meta")].into_iter().filter(|meta| meta.is_file()).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
     fn folder(&mut self, root: &Path) -> Result<(), ReadError> {
         let whole = std::fs::canonicalize(root)?;
         let mut open = vec![(root.to_owned(), 0)];
         let mut files = Vec::new();
         let mut seen = HashSet::from([whole.clone()]);
         while let Some((folder, depth)) = open.pop() {
-            let mut entries: Vec<PathBuf> = std::fs::read_dir(&folder)?
-                .take(FILES)
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .collect();
+            let listed = match std::fs::read_dir(&folder) {
+                Ok(listed) => listed,
+                Err(error) if depth == 0 => return Err(error.into()),
+                Err(error) => {
+                    let shown = shown_in(root, &folder);
+                    self.evidence.observe(Oddity::Unreadable, &shown, None, error.to_string());
+                    continue;
+                }
+            };
+            let mut entries: Vec<PathBuf> =
+                listed.take(FILES).filter_map(|entry| Some(entry.ok()?.path())).collect();
             entries.sort();
             for path in entries {
                 self.progress.advance(0)?;
@@ -105,7 +96,8 @@ impl Examiner<'_> {
                     self.evidence.observe(Oddity::LinkOutside, &shown, None, text);
                 }
                 if target.is_dir() {
-                    if depth < DEPTH && seen.insert(target) {
+                    // Folders elsewhere are not this one's to open.
+                    if depth < DEPTH && target.starts_with(&whole) && seen.insert(target) {
                         open.push((path, depth + 1));
                     }
                 } else if target.is_file() {
@@ -175,6 +167,22 @@ impl Examiner<'_> {
         }
         self.evidence.observe(Oddity::NativeCode, place, Some(0), format!("it is {what}"));
         Some("compiled code")
+    }
+}
+
+/// Files that a program opens together with this one, beside it.
+fn files_beside(probe: &Probe, source: &ByteSource) -> Vec<PathBuf> {
+    let path = probe.path();
+    if probe.head().trim_ascii_start().starts_with(b"{") && source.len() <= limits::TEXT_BYTES {
+        let Ok(index) = shard_index::ShardIndex::read(source) else { return Vec::new() };
+        let shards = index.shards.iter().filter_map(|shard| shard.beside(path).ok());
+        return shards.filter(|shard| shard.is_file()).take(FILES).collect();
+    }
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("index") => {
+            vec![path.with_extension("meta")].into_iter().filter(|meta| meta.is_file()).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

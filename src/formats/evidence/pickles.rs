@@ -160,9 +160,16 @@ impl Examiner<'_> {
         let linear = pickle::scan(source, position, most, self.progress)?;
         // One opcode and STOP are two bytes, which stand in anything.
         let stopped = linear.stopped && linear.opcodes > 2;
-        Ok(stopped
-            || linear.goes_on
-            || linear.names.iter().any(|named| is_name(&named.module) && is_name(&named.name)))
+        if stopped || linear.goes_on {
+            return Ok(true);
+        }
+        let imports = linear.names.iter().any(|named| is_name(&named.module) && is_name(&named.name));
+        if !imports || head.first() == Some(&0x80) {
+            return Ok(imports);
+        }
+        // Two lines of words read like an import; only a stream that also gets as far as a call is one.
+        let partial = pickle::parse_as_far(source, position, self.progress, &joblib_follows);
+        Ok(!partial.graph.calls().is_empty())
     }
 
     /// What stands behind the last pickle, if it is not an archive.
@@ -372,18 +379,15 @@ impl Examiner<'_> {
                 continue;
             }
             let argument = graph.items(call.args).and_then(|items| items.first()).copied();
-            match argument.and_then(|argument| bytes_of(graph, argument)) {
-                Some(id) => {
-                    loaded.insert(id);
-                }
-                None => {
-                    let text = format!(
-                        "{} loads a pickle that is computed while loading: {}",
-                        global.full_name(),
-                        arguments(graph, call.args, None)
-                    );
-                    self.evidence.observe(Oddity::UnseenPickle, place, Some(call.offset), text);
-                }
+            if let Some(id) = argument.and_then(|argument| bytes_of(graph, argument)) {
+                loaded.insert(id);
+            } else {
+                let text = format!(
+                    "{} loads a pickle that is computed while loading: {}",
+                    global.full_name(),
+                    arguments(graph, call.args, None)
+                );
+                self.evidence.observe(Oddity::UnseenPickle, place, Some(call.offset), text);
             }
         }
         for id in graph.ids() {
