@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod compare;
+mod export;
 mod inspectors;
 mod many;
 mod safety;
