@@ -225,9 +225,9 @@ fn row_ui(
         Conversion::Exact => theme.text,
         Conversion::Rounding => theme.partner,
     };
-    clipped_text(ui, part(0.0, 0.5), Align2::LEFT_CENTER, &name, theme::mono_small(), theme.text);
-    clipped_text(ui, part(0.51, 0.85), Align2::LEFT_CENTER, &dtype, theme::label(), converted);
-    clipped_text(ui, part(0.86, 1.0), Align2::RIGHT_CENTER, &bytes, theme::label(), theme.text_second);
+    clipped_text(ui, part(0.0, 0.6), Align2::LEFT_CENTER, &name, theme::mono_small(), theme.text);
+    clipped_text(ui, part(0.61, 0.86), Align2::LEFT_CENTER, &dtype, theme::label(), converted);
+    clipped_text(ui, part(0.87, 1.0), Align2::RIGHT_CENTER, &bytes, theme::label(), theme.text_second);
     if response.contains_pointer() {
         response.on_hover_ui(|ui| {
             ui.label(text::escape(source));

@@ -6,6 +6,7 @@
 
 mod compare;
 mod curves;
+mod export;
 mod inspectors;
 mod many;
 mod safety;

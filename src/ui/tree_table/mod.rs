@@ -85,7 +85,8 @@ impl TreeTable {
         let id = Id::unique(("tree_rows", entry.id));
         let table = ui.interact(whole, id, Sense::click());
         table.widget_info(|| WidgetInfo::labeled(Role::Tree, true, "Tensors"));
-        if table.clicked() {
+        // Not by a key: Space selects for export.
+        if table.clicked_by(egui::PointerButton::Primary) {
             ctx.commands.send(Command::Tree(entry.id, TreeChange::Select(None)));
         }
         keys(ui, ctx, entry, id, (self.height / theme::ROW_HEIGHT) as i64 - 1);
