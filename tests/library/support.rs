@@ -67,6 +67,7 @@ pub fn formats() -> Vec<String> {
                 "hostile",
                 "keras_layers",
                 "large",
+                "logs",
                 "not_checkpoints",
                 "parity",
             ]
