@@ -23,6 +23,7 @@ mod safetensors;
 pub mod staged;
 mod statistics;
 mod ties;
+mod unbroken;
 mod values;
 mod write;
 

@@ -14,6 +14,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::ExportError;
 use super::plan::{PlannedFile, PlannedTensor};
+use super::unbroken::Unbroken;
 use super::values::Values;
 use super::write::Out;
 use crate::model::Dtype;
@@ -34,7 +35,7 @@ pub(super) fn write_archive(
     values: &mut Values<'_>,
     out: &mut dyn Out,
 ) -> Result<(), ExportError> {
-    let mut archive = ZipWriter::new(out);
+    let mut archive = ZipWriter::new(Unbroken::new(out));
     for &index in &file.tensors {
         let tensor = values.tensor(index)?;
         archive.start_file(format!("{}.npy", tensor.name), stored(tensor.bytes + 4096)).map_err(zip_error)?;

@@ -110,7 +110,7 @@ fn a_full_disk_leaves_the_old_file_and_nothing_else() {
             .expect("a shell");
         assert_eq!(output.status.code(), Some(2), "{name}: {}", stderr(&output));
         assert!(
-            stderr(&output).contains("nothing was exported: cannot write"),
+            stderr(&output).starts_with("ckptscope: nothing was exported: cannot write"),
             "{name}: {}",
             stderr(&output)
         );

@@ -18,6 +18,7 @@ use zip::ZipWriter;
 
 use super::numpy::{stored, zip_error};
 use super::plan::PlannedFile;
+use super::unbroken::Unbroken;
 use super::values::Values;
 use super::write::Out;
 use super::{ExportError, ExportPlan};
@@ -119,7 +120,7 @@ pub(super) fn write(
     writer.object(&object)?;
     let pickle = writer.pickler.finish();
 
-    let mut archive = ZipWriter::new(out);
+    let mut archive = ZipWriter::new(Unbroken::new(out));
     let mut member = |name: &str, bytes: &[u8]| -> Result<(), ExportError> {
         archive
             .start_file(format!("archive/{name}"), stored(bytes.len() as u64).with_alignment(ALIGNMENT))
