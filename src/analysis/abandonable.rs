@@ -47,14 +47,14 @@ pub(super) fn abandonable<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::sync_channel;
 
     use super::*;
 
     #[test]
     fn who_waits_is_cancelled_at_once_and_the_next_work_waits_for_what_was_abandoned() {
         let progress = &Progress::new();
-        let (started, has_started) = channel();
+        let (started, has_started) = sync_channel(1);
         let ended = Arc::new(AtomicBool::new(false));
         let has_ended = Arc::clone(&ended);
         let result = thread::scope(|scope| {

@@ -298,7 +298,7 @@ fn label_of(before: &str, has_fraction: bool) -> String {
     let describes = |token: &&str| {
         is_evaluation(token) || is_metric(token) || words(token).iter().any(|word| word == "train")
     };
-    match tokens.iter().position(|token| describes(token)) {
+    match tokens.iter().position(describes) {
         Some(from) if is_metric(&tokens[from..].join("_")) => tokens[from..].join("_"),
         _ => unknown.to_owned(),
     }

@@ -58,7 +58,12 @@ impl ExplorerApp {
 
     /// Asks for a name and writes the bytes there.
     pub(super) fn save_svg(&self, name: String, text: String, ctx: &Context) {
-        let extension = if name.ends_with(".csv") { "csv" } else { "svg" };
+        let extension = if std::path::Path::new(&name).extension().is_some_and(|extension| extension == "csv")
+        {
+            "csv"
+        } else {
+            "svg"
+        };
         ask_and_write(name, extension, &self.answers.0, ctx, move || Ok(text.into_bytes()));
     }
 }

@@ -52,7 +52,7 @@ pub enum Invocation {
     /// Open the window with these.
     Window(Vec<PathBuf>),
     /// Run in the terminal.
-    Command(Command),
+    Command(Box<Command>),
 }
 
 /// Look inside machine-learning checkpoints: PyTorch, Keras, TensorFlow and safetensors.
@@ -88,7 +88,7 @@ pub enum Command {
     Curves(curves::Options),
     /// Print which checkpoint of a folder is the best by a metric
     Best(best::Options),
-    /// Write chosen tensors as safetensors, PyTorch, NumPy, HDF5 or CSV
+    /// Write chosen tensors to another file: safetensors, PyTorch, npz, HDF5 or CSV
     Export(export::Options),
     /// Print what a file would run when it is loaded, and what is wrong with its values
     Scan(scan::Options),
@@ -107,7 +107,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         }
     })?;
     if let Some(command) = arguments.command {
-        return Ok(Invocation::Command(command));
+        return Ok(Invocation::Command(Box::new(command)));
     }
     // A mistyped command would otherwise open a window that says so, which a script waits for in vain.
     for path in &arguments.paths {

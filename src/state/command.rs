@@ -304,7 +304,6 @@ impl Command {
             Self::Compare(change) => match change {
                 CompareChange::Swap => "Swap sides",
                 CompareChange::OpenOn(_) => "Open another…",
-                CompareChange::Run => "Compare",
                 CompareChange::DismissOffer => "Not now",
                 _ => "Compare",
             },

@@ -130,7 +130,7 @@ impl Dialect {
         (found > 0).then_some(Self { delimiter, decimal_comma })
     }
 
-    fn cells<'a>(self, line: &'a str) -> Vec<&'a str> {
+    fn cells(self, line: &str) -> Vec<&str> {
         let mut cells = Vec::new();
         match self.delimiter {
             Delimiter::Blanks => cells.extend(line.split_whitespace()),
@@ -312,7 +312,10 @@ mod tests {
         Csv.read(&ByteSource::from_vec(text.as_bytes().to_vec()), &Progress::new()).expect("a table")
     }
 
-    fn shown(log: &Log) -> Vec<(&str, AxisKind, Vec<(f64, f64)>)> {
+    /// Name, axis and points of each series.
+    type Shown<'a> = Vec<(&'a str, AxisKind, Vec<(f64, f64)>)>;
+
+    fn shown(log: &Log) -> Shown<'_> {
         let points = |series: &crate::model::Series| {
             series.main_axis().1.iter().copied().zip(series.values.iter().copied()).collect()
         };

@@ -118,7 +118,7 @@ impl Views {
                 };
                 match page_kind {
                     Page::Explore | Page::Compare | Page::Curves | Page::Safety => {
-                        explore::explore_ui(self, ui, ctx, entry, checkpoint)
+                        explore::explore_ui(self, ui, ctx, entry, checkpoint);
                     }
                     Page::Metadata => {
                         egui::CentralPanel::default()

@@ -32,14 +32,12 @@ pub fn safety_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
             let known = ctx.state.safety.get(entry.id);
             match known {
                 Loadable::Failed { error, .. } => {
-                    if failed_ui(ui, ctx.theme, "This file could not be looked at", error) {
-                        ctx.commands.send(Command::Examine(entry.id));
-                    }
+                    let again = failed_ui(ui, ctx.theme, "This file could not be looked at", error);
+                    again.then(|| ctx.commands.send(Command::Examine(entry.id)));
                 }
                 Loadable::Pending { since, previous: None } if is_slow(ui, *since) => {
-                    if loading_ui(ui, ctx.theme, "Looking at what the file would do…", *since) {
-                        ctx.commands.send(Command::Cancel(JobKey::Examine(entry.id)));
-                    }
+                    let stop = loading_ui(ui, ctx.theme, "Looking at what the file would do…", *since);
+                    stop.then(|| ctx.commands.send(Command::Cancel(JobKey::Examine(entry.id))));
                 }
                 Loadable::NotRequested => {
                     ui.label(RichText::new("This file was not looked at").color(ctx.theme.text_second));

@@ -102,7 +102,7 @@ fn drift_tells_the_layers_and_what_happened_to_them() {
 #[test]
 fn what_is_no_log_is_one_line_with_the_path_last() {
     for (name, bytes) in
-        [("notes.txt", &b"dear diary"[..]), ("deep.json", &[b'['; 100_000]), ("empty.csv", b"")]
+        [("notes.txt", &b"dear diary"[..]), ("deep.json", &vec![b'['; 100_000]), ("empty.csv", b"")]
     {
         let (_folder, path) = saved(name, bytes);
         let output = run(&["curves"], &path);
