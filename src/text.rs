@@ -68,6 +68,52 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// An exact count that may be negative: `-1,200`.
+pub fn count_signed(value: i64) -> String {
+    let sign = if value < 0 { "-" } else { "" };
+    format!("{sign}{}", count(value.unsigned_abs()))
+}
+
+/// Year, month and day of a moment given in seconds since 1970, and the seconds of the day; UTC.
+///
+/// Source: "days from civil" of Howard Hinnant, <https://howardhinnant.github.io/date_algorithms.html>.
+fn civil(seconds: f64) -> Option<(i64, i64, i64, i64)> {
+    // Years 1 to 9999, which is what logs mean by seconds.
+    if !(-62_135_596_800.0..253_402_300_800.0).contains(&seconds) {
+        return None;
+    }
+    let whole = seconds.floor() as i64;
+    let (days, rest) = (whole.div_euclid(86_400), whole.rem_euclid(86_400));
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    Some((year, month, day, rest))
+}
+
+/// A moment in seconds since 1970 as date and time: `2024-05-31 17:08`; UTC.
+pub fn date_time(seconds: f64) -> String {
+    civil(seconds).map_or_else(String::new, |(year, month, day, rest)| {
+        format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", rest / 3600, rest / 60 % 60)
+    })
+}
+
+/// A moment along an axis that spans `span` seconds: the day where it spans days, otherwise the time; UTC.
+pub fn time_of_day(seconds: f64, span: f64) -> String {
+    civil(seconds).map_or_else(String::new, |(_, month, day, rest)| {
+        if span > 3.0 * 86_400.0 {
+            format!("{month:02}-{day:02}")
+        } else {
+            format!("{:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+        }
+    })
+}
+
 /// Text from a file, safe for a terminal and for a line: control and bidirectional-override characters are written as `\u{…}`.
 pub fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -100,6 +146,13 @@ mod tests {
         {
             assert_eq!(number(value), text);
         }
+    }
+
+    #[test]
+    fn moments_are_dates() {
+        assert_eq!(date_time(0.0), "1970-01-01 00:00");
+        assert_eq!(date_time(1_709_208_000.0), "2024-02-29 12:00");
+        assert_eq!((time_of_day(3661.0, 10.0), date_time(f64::NAN)), ("01:01:01".to_owned(), String::new()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::ExplorerApp;
 use crate::formats::FORMATS;
 use crate::jobs::ReportFormat;
+use crate::jobs::watch::Watched;
 use crate::state::{Command, CompareChange, Effect, ThemeChoice};
 use crate::ui::tree_table;
 
@@ -27,7 +28,10 @@ impl ExplorerApp {
             Effect::WatchFiles => {
                 let entries = self.state.session.entries.iter();
                 let real = entries.filter(|entry| entry.example.is_none());
-                self.watch.set(real.map(|entry| (entry.id, entry.path.clone())).collect());
+                let mut files: Vec<_> =
+                    real.map(|entry| (Watched::Checkpoint(entry.id), entry.path.clone())).collect();
+                files.extend(self.state.curves.watched().into_iter().map(|path| (Watched::Curves, path)));
+                self.watch.set(files);
             }
             Effect::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
         }

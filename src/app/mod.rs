@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::jobs::JobRunner;
-use crate::jobs::watch::FileWatch;
-use crate::state::{AppState, Command, apply};
+use crate::jobs::watch::{FileWatch, Watched};
+use crate::state::{AppState, Command, CurvesChange, apply};
 use crate::ui::theme::Themes;
 use crate::ui::{CommandQueue, ViewContext, Views};
 
@@ -106,7 +106,10 @@ impl ExplorerApp {
 impl eframe::App for ExplorerApp {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         let mut commands: Vec<Command> = self.jobs.poll().into_iter().map(Command::JobEnded).collect();
-        commands.extend(self.watch.poll().into_iter().map(Command::FileChanged));
+        commands.extend(self.watch.poll().into_iter().map(|watched| match watched {
+            Watched::Checkpoint(id) => Command::FileChanged(id),
+            Watched::Curves => Command::Curves(CurvesChange::SourceChanged),
+        }));
         commands.extend(self.answers.1.try_iter());
         commands.extend(input::commands(ctx));
         for command in commands {

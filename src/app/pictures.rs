@@ -58,7 +58,8 @@ impl ExplorerApp {
 
     /// Asks for a name and writes the bytes there.
     pub(super) fn save_svg(&self, name: String, text: String, ctx: &Context) {
-        ask_and_write(name, "svg", &self.answers.0, ctx, move || Ok(text.into_bytes()));
+        let extension = if name.ends_with(".csv") { "csv" } else { "svg" };
+        ask_and_write(name, extension, &self.answers.0, ctx, move || Ok(text.into_bytes()));
     }
 }
 
@@ -73,7 +74,7 @@ fn ask_and_write(
     let (sender, ctx) = (answers.clone(), ctx.clone());
     let spawned = std::thread::Builder::new().name("save-dialog".to_owned()).spawn(move || {
         let dialog = rfd::FileDialog::new()
-            .set_title("Save picture")
+            .set_title(if extension == "csv" { "Save points" } else { "Save picture" })
             .set_file_name(name)
             .add_filter(extension.to_uppercase(), &[extension]);
         let Some(path) = dialog.save_file() else { return };

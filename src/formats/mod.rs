@@ -19,7 +19,7 @@ pub mod tensorflow;
 
 use std::path::{Path, PathBuf};
 
-pub use evidence::{examine, with_opened};
+pub use evidence::{examine, examine_bytes, with_opened};
 pub use probe::Probe;
 
 use crate::model::{Checkpoint, CheckpointParts, Progress, ReadError};

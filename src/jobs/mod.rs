@@ -72,11 +72,11 @@ struct Queue {
 }
 
 impl Queue {
-    /// The next job to run. One thread is always left for what takes a moment only, and of the others one for what
-    /// somebody waits for.
+    /// The next job to run. One thread is always left for what takes a moment only, and most of the others for what
+    /// somebody waits for: while one file is scanned and two are compared, a look at a tensor has a thread.
     fn take(&mut self, workers: usize) -> Option<Queued> {
         let may_be_slow = self.slow + 1 < workers;
-        let may_be_background = may_be_slow && self.background + 2 < workers;
+        let may_be_background = may_be_slow && self.background < (workers.saturating_sub(2) / 2).max(1);
         let index = self.jobs.iter().position(|job| {
             job.request.is_quick()
                 || if job.request.is_background() { may_be_background } else { may_be_slow }

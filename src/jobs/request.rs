@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::compare::{CompareOptions, Compared, ComparisonKey, Paired};
+use super::curves::{GatherOptions, Gathered};
 use super::export::{ExportPlan, ExportRequest, Exported};
 use super::look::{LookKey, Looked};
 use super::prepare::{Preparation, Prepared, Purpose};
 use crate::analysis::compatibility::Compatibility;
 use crate::analysis::diff::PairDiff;
+use crate::analysis::drift::Drift;
 use crate::analysis::safety::Safety;
 use crate::analysis::scan::TensorStatistics;
 use crate::analysis::{Statistics, ValueTable};
@@ -62,6 +64,10 @@ pub enum JobKey {
     Compatibility(CheckpointId, CheckpointId),
     /// Writing a comparison to a file.
     SaveReport(ComparisonKey),
+    /// Gathering curves; the number counts requests.
+    Curves(u64),
+    /// How layers moved over the checkpoints of the curves of that number.
+    Drift(u64),
 }
 
 impl JobKey {
@@ -71,7 +77,9 @@ impl JobKey {
             || match (self, other) {
                 (Self::Statistics(_), Self::Statistics(_))
                 | (Self::Compare(_), Self::Compare(_))
-                | (Self::Compatibility(..), Self::Compatibility(..)) => true,
+                | (Self::Compatibility(..), Self::Compatibility(..))
+                | (Self::Curves(_), Self::Curves(_))
+                | (Self::Drift(_), Self::Drift(_)) => true,
                 (Self::Look(own), Self::Look(other)) => own.look.is_instead_of(&other.look),
                 _ => false,
             }
@@ -90,6 +98,8 @@ impl JobKey {
             Self::Statistics(key) => key.checkpoint,
             Self::Look(key) => key.checkpoint,
             Self::Compare(key) | Self::SaveReport(key) => key.left,
+            // Of no opening: closing one leaves them alone.
+            Self::Curves(_) | Self::Drift(_) => CheckpointId(0),
         }
     }
 
@@ -105,6 +115,8 @@ impl JobKey {
             | Self::Statistics(_)
             | Self::PlanExport(_)
             | Self::Export(_)
+            | Self::Curves(_)
+            | Self::Drift(_)
             | Self::Prepare(..) => None,
         }
     }
@@ -226,6 +238,22 @@ pub enum JobRequest {
         /// Where.
         path: PathBuf,
     },
+    /// Gathers curves of files and folders.
+    Curves {
+        /// Counts requests.
+        serial: u64,
+        /// From where.
+        paths: Vec<PathBuf>,
+        /// How.
+        options: GatherOptions,
+    },
+    /// Reads the weights of the checkpoints that were gathered.
+    Drift {
+        /// Of which request.
+        serial: u64,
+        /// What was gathered.
+        gathered: Arc<Gathered>,
+    },
     /// Finds out what an export would write.
     PlanExport {
         /// Of which opening.
@@ -263,7 +291,7 @@ impl JobRequest {
 
     /// Whether it takes a moment only and reads nothing, so that it need not wait for jobs that read.
     pub fn is_quick(&self) -> bool {
-        matches!(self, Self::Prepare { .. })
+        matches!(self, Self::Prepare { .. } | Self::Compatibility { .. })
     }
 
     /// What it works for.
@@ -280,6 +308,8 @@ impl JobRequest {
             Self::Compare { key, .. } => JobKey::Compare(*key),
             Self::Compatibility { ids, .. } => JobKey::Compatibility(ids.0, ids.1),
             Self::SaveReport { key, .. } => JobKey::SaveReport(*key),
+            Self::Curves { serial, .. } => JobKey::Curves(*serial),
+            Self::Drift { serial, .. } => JobKey::Drift(*serial),
         }
     }
 
@@ -300,6 +330,10 @@ impl JobRequest {
                 format!("Fitting {} into {}", file_name(checkpoint.path()), file_name(model.path()))
             }
             Self::SaveReport { path, .. } => format!("Saving {}", file_name(path)),
+            Self::Curves { paths, .. } => {
+                format!("Reading curves of {}", paths.first().map(|path| file_name(path)).unwrap_or_default())
+            }
+            Self::Drift { .. } => "Reading how layers moved".to_owned(),
             Self::Statistics { label, .. } => format!("Statistics of {label}"),
             Self::PlanExport { .. } => "Preparing the export".to_owned(),
             Self::Export { plan, .. } => format!("Exporting {}", file_name(&plan.request.target)),
@@ -361,6 +395,10 @@ pub enum JobOutput {
     Fitted(Arc<Compatibility>),
     /// Something was written to this file.
     Saved(PathBuf),
+    /// Curves; also of a path that was to be opened and is a log or a folder of checkpoints.
+    Gathered(Arc<Gathered>),
+    /// How layers moved.
+    Moved(Arc<Drift>),
 }
 
 /// One tensor of a scan: its statistics, or why there are none.

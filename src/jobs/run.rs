@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::export::{ExportError, ExportPlan, export};
 use super::request::{Example, JobError, JobOutcome, JobOutput, JobRequest, Subject, ValueSummary};
 use super::surroundings::surroundings;
-use super::{compare, examine, look, scan};
+use super::{compare, curves, examine, look, scan};
 use crate::analysis::compatibility::Compatibility;
 use crate::analysis::scan::{scan_together, threads};
 use crate::export::report::Report;
@@ -66,6 +66,10 @@ pub fn run(request: &JobRequest, progress: &Progress, report: &(dyn Fn(JobOutput
                 ))
             })
         }
+        JobRequest::Curves { paths, options, .. } => curves::gather(paths, options, progress)
+            .map(|gathered| JobOutput::Gathered(Arc::new(gathered)))
+            .map_err(|error| JobOutcome::Failed(JobError::new(format!("{error}."), None))),
+        JobRequest::Drift { gathered, .. } => moved(gathered, progress),
     };
     match result {
         _ if progress.is_cancelled() => JobOutcome::Cancelled,
@@ -82,6 +86,9 @@ fn open(path: &Path, progress: &Progress) -> Result<JobOutput, JobOutcome> {
         }
         Err(error) if error.is_cancelled() => Err(JobOutcome::Cancelled),
         Err(error) => {
+            if let Some(gathered) = curves_instead(path, &error, progress) {
+                return Ok(JobOutput::Gathered(gathered));
+            }
             let advice = match &error {
                 OpenError::Unrecognised { .. } => {
                     "Ckptscope opens PyTorch (.pt, .pth, .bin, .ckpt), Keras (.h5, .keras), TensorFlow (.index, SavedModel) and safetensors files, \
@@ -95,6 +102,25 @@ fn open(path: &Path, progress: &Progress) -> Result<JobOutput, JobOutcome> {
             Err(JobOutcome::Failed(JobError::new(error.to_string(), Some(advice))))
         }
     }
+}
+
+/// What is no checkpoint may be a log, or a folder with checkpoints and logs in it: then its curves are what can be shown.
+fn curves_instead(path: &Path, error: &OpenError, progress: &Progress) -> Option<Arc<curves::Gathered>> {
+    if !matches!(error, OpenError::Unrecognised { .. }) {
+        return None;
+    }
+    let gathered = curves::gather(&[path.to_owned()], &curves::GatherOptions::default(), progress).ok()?;
+    let has_series = gathered.checkpoints.iter().any(|series| series.members.len() > 1);
+    (has_series || gathered.curves().next().is_some()).then(|| Arc::new(gathered))
+}
+
+fn moved(gathered: &curves::Gathered, progress: &Progress) -> Result<JobOutput, JobOutcome> {
+    let series = gathered.main_checkpoints().filter(|series| series.members.len() > 1);
+    let series = series.ok_or_else(|| {
+        JobOutcome::Failed(JobError::new("There are not two checkpoints to compare.", None))
+    })?;
+    let drift = curves::drift(series, progress, &|_| {}).map_err(|_| JobOutcome::Cancelled)?;
+    Ok(JobOutput::Moved(Arc::new(drift)))
 }
 
 fn export_failed(error: &ExportError) -> JobOutcome {

@@ -6,6 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use super::CheckpointId;
 
+/// For whom a file is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    /// An opening.
+    Checkpoint(CheckpointId),
+    /// The Curves page: it reads several files.
+    Curves,
+}
+
 /// How often files are looked at. A glance is one `stat` per open checkpoint.
 const INTERVAL: Duration = Duration::from_secs(3);
 
@@ -13,8 +22,8 @@ type Stamp = Option<(SystemTime, u64)>;
 
 /// Watches the files of the open checkpoints.
 pub struct FileWatch {
-    list: SyncSender<Vec<(CheckpointId, PathBuf)>>,
-    changed: Receiver<CheckpointId>,
+    list: SyncSender<Vec<(Watched, PathBuf)>>,
+    changed: Receiver<Watched>,
 }
 
 impl FileWatch {
@@ -29,23 +38,23 @@ impl FileWatch {
     }
 
     /// Says which files to watch from now on. Known ones keep what they looked like when first seen.
-    pub fn set(&self, files: Vec<(CheckpointId, PathBuf)>) {
+    pub fn set(&self, files: Vec<(Watched, PathBuf)>) {
         // Without a receiver the thread is gone, and with it only the offer to reload.
         let _ = self.list.send(files);
     }
 
-    /// Openings whose file changed since the last call.
-    pub fn poll(&self) -> Vec<CheckpointId> {
+    /// For whom a file changed since the last call.
+    pub fn poll(&self) -> Vec<Watched> {
         self.changed.try_iter().collect()
     }
 }
 
 fn watch(
-    lists: &Receiver<Vec<(CheckpointId, PathBuf)>>,
-    news: &SyncSender<CheckpointId>,
+    lists: &Receiver<Vec<(Watched, PathBuf)>>,
+    news: &SyncSender<Watched>,
     wake: impl Fn() + Send + 'static,
 ) {
-    let mut watched: Vec<(CheckpointId, PathBuf, Stamp)> = Vec::new();
+    let mut watched: Vec<(Watched, PathBuf, Stamp)> = Vec::new();
     loop {
         // Nothing open: sleep until something is.
         let message = if watched.is_empty() {
@@ -58,7 +67,10 @@ fn watch(
                 watched = files
                     .into_iter()
                     .map(|(id, path)| {
-                        let known = watched.iter().find(|(other, ..)| *other == id).map(|(.., stamp)| *stamp);
+                        let known = watched
+                            .iter()
+                            .find(|(other, known, _)| *other == id && *known == path)
+                            .map(|(.., stamp)| *stamp);
                         let stamp = known.unwrap_or_else(|| stamp(&path));
                         (id, path, stamp)
                     })

@@ -16,6 +16,7 @@ pub mod progress;
 pub mod rename;
 pub mod role;
 pub mod series;
+pub mod series_csv;
 pub mod shape;
 pub mod tensor;
 pub mod value;

@@ -208,7 +208,7 @@ impl Chart {
 }
 
 /// Text inside an element. What XML cannot hold at all is left out.
-fn xml(text: &str) -> String {
+pub(super) fn xml(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::compare::CompareChange;
+use super::curves::CurvesChange;
 use super::export::ExportForm;
 use super::scan::Statistic;
 use super::selection::MarkChange;
@@ -23,6 +24,8 @@ pub enum Page {
     Explore,
     /// Two checkpoints side by side.
     Compare,
+    /// Training curves, the best checkpoint, how layers moved.
+    Curves,
     /// Everything that is not a tensor.
     Metadata,
     /// What the file would do when it is loaded.
@@ -31,13 +34,14 @@ pub enum Page {
 
 impl Page {
     /// All pages, in the order of the control and of the keys Ctrl+1, Ctrl+2, ….
-    pub const ALL: [Page; 4] = [Page::Explore, Page::Compare, Page::Metadata, Page::Safety];
+    pub const ALL: [Page; 5] = [Page::Explore, Page::Compare, Page::Curves, Page::Metadata, Page::Safety];
 
     /// Its name.
     pub fn label(self) -> &'static str {
         match self {
             Self::Explore => "Explore",
             Self::Compare => "Compare",
+            Self::Curves => "Curves",
             Self::Metadata => "Metadata",
             Self::Safety => "Safety",
         }
@@ -163,6 +167,8 @@ pub enum Command {
     },
     /// Changes what is compared, how, and what is shown of it.
     Compare(CompareChange),
+    /// Changes the Curves page.
+    Curves(CurvesChange),
     /// Says something in the status line.
     Tell(Severity, String),
     /// Shows or hides a statistic as a column of the tree.
@@ -289,6 +295,12 @@ impl Command {
             Self::SetColourRange(_) => "Colour range",
             Self::SavePicture { .. } | Self::CapturePicture { to_file: true, .. } => "Save picture…",
             Self::CapturePicture { .. } => "Copy picture",
+            Self::Curves(change) => match change {
+                CurvesChange::Reload => "Read again",
+                CurvesChange::ReadDrift => "Read how layers moved",
+                CurvesChange::Follow(_) => "Follow new points",
+                _ => "Change curves",
+            },
             Self::Compare(change) => match change {
                 CompareChange::Swap => "Swap sides",
                 CompareChange::OpenOn(_) => "Open another…",
@@ -337,7 +349,8 @@ impl Command {
             Self::ZoomReset => Some(Shortcut::command("0")),
             Self::ShowPage(Page::Explore) => Some(Shortcut::command("1")),
             Self::ShowPage(Page::Compare) => Some(Shortcut::command("2")),
-            Self::ShowPage(Page::Metadata) => Some(Shortcut::command("3")),
+            Self::ShowPage(Page::Curves) => Some(Shortcut::command("3")),
+            Self::ShowPage(Page::Metadata) => Some(Shortcut::command("4")),
             Self::ShowPage(Page::Safety) => Some(Shortcut::command("5")),
             Self::TreeCurrent(TreeChange::ExpandAll) => {
                 Some(Shortcut { command: true, shift: true, key: "E" })

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod chart;
 pub mod command;
 pub mod compare;
+pub mod curves;
 pub mod export;
 pub mod looks;
 pub mod metadata;
@@ -24,6 +25,7 @@ pub mod treemap;
 pub use apply::{Effect, apply, statistics_key};
 pub use command::{Command, Page, Shortcut};
 pub use compare::{CompareChange, CompareState};
+pub use curves::{CurvesChange, CurvesState};
 pub use export::{ExportDialog, ExportForm, Scope};
 pub use looks::LookStore;
 pub use notices::{Notice, Notices};
@@ -84,6 +86,8 @@ pub struct AppState {
     pub kept_scans: KeptScans,
     /// What is compared with what.
     pub compare: CompareState,
+    /// Training curves.
+    pub curves: CurvesState,
     /// What open files would do when they are loaded.
     pub safety: SafetyStore,
     /// Jobs as of this frame.

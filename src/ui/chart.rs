@@ -146,7 +146,9 @@ fn axes(ui: &Ui, theme: &Theme, chart: &Chart, inner: Rect) {
 }
 
 fn rules(ui: &Ui, theme: &Theme, chart: &Chart, inner: Rect) {
-    for (place, name) in &chart.rules {
+    // Where rules stand close, the name of the middle one is kept.
+    let middle = chart.rules.get(chart.rules.len() / 2).map(|(place, _)| chart.x.share(*place) as f32);
+    for (index, (place, name)) in chart.rules.iter().enumerate() {
         let share = chart.x.share(*place) as f32;
         if !(0.0..=1.0).contains(&share) {
             continue;
@@ -154,6 +156,10 @@ fn rules(ui: &Ui, theme: &Theme, chart: &Chart, inner: Rect) {
         let x = inner.left() + share * inner.width();
         let line = [Pos2::new(x, inner.top()), Pos2::new(x, inner.bottom())];
         ui.painter().extend(Shape::dashed_line(&line, Stroke::new(1.0, theme.text_second), 3.0, 3.0));
+        let near = middle.is_some_and(|middle| (share - middle).abs() * inner.width() < 22.0);
+        if near && index != chart.rules.len() / 2 {
+            continue;
+        }
         let at = Pos2::new(x + 3.0, inner.top() - 2.0);
         let (at, align) =
             if share > 0.93 { (at - Vec2::new(6.0, 0.0), Align2::RIGHT_TOP) } else { (at, Align2::LEFT_TOP) };

@@ -109,10 +109,14 @@ fn entry_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
         }
     }
     let text = if chosen { theme.text_strong } else { theme.text };
+    if ctx.state.curves.best_paths().any(|path| *path == entry.path) {
+        super::widgets::star(ui, name_rect.left_center() + Vec2::new(5.0, 0.0), 5.5, theme.partner);
+        name_rect.min.x += 15.0;
+    }
     clipped_text(ui, name_rect, Align2::LEFT_CENTER, &entry.name, theme::body_medium(), text);
 
     let mut detail_rect = bottom;
-    let health = entry.scan.verdict().and_then(|verdict| verdict.health.worst());
+    let health = entry.scan.verdict().and_then(crate::state::scan::Verdict::worst_of_all);
     let is_dangerous = ctx.state.safety.verdict(entry.id) == Some(Verdict::Dangerous);
     let dot = match (&entry.checkpoint, checkpoint.and_then(|checkpoint| checkpoint.worst_problem())) {
         (Loadable::Failed { .. }, _) => Some(theme.error),

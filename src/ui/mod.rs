@@ -5,6 +5,7 @@
 pub mod chart;
 pub mod checkpoint_list;
 pub mod compare;
+pub mod curves;
 pub mod dialogs;
 pub mod explore;
 pub mod export_dialog;
@@ -59,6 +60,7 @@ pub struct Views {
     tree_table: tree_table::TreeTable,
     inspector: inspector::Inspector,
     compare: compare::CompareView,
+    curves: curves::CurvesView,
     metadata: metadata::MetadataView,
 }
 
@@ -93,6 +95,10 @@ impl Views {
         }
         let page = Frame::new().fill(theme.window);
         match (ctx.state.session.current(), ctx.state.page) {
+            // Logs are shown without any checkpoint being open.
+            (_, Page::Curves) if ctx.state.session.current().is_some() || !ctx.state.curves.is_empty() => {
+                egui::CentralPanel::default().frame(page).show(ui, |ui| self.curves.ui(ui, ctx));
+            }
             (None, _) => {
                 egui::CentralPanel::default().frame(page).show(ui, |ui| welcome::welcome_ui(ui, ctx));
             }
@@ -111,7 +117,7 @@ impl Views {
                     return;
                 };
                 match page_kind {
-                    Page::Explore | Page::Compare | Page::Safety => {
+                    Page::Explore | Page::Compare | Page::Curves | Page::Safety => {
                         explore::explore_ui(self, ui, ctx, entry, checkpoint)
                     }
                     Page::Metadata => {

@@ -61,7 +61,7 @@ fn whole_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, safety: 
     findings_ui(ui, ctx, safety);
     imports_ui(ui, ctx, safety);
     calls_ui(ui, ctx, safety);
-    if let Some(checkpoint) = entry.checkpoint.value() {
+    if let Some(checkpoint) = entry.checkpoint.value().filter(|checkpoint| checkpoint.tensors().len() > 0) {
         card(ui, ctx, |ui| health_ui(ui, ctx, entry, checkpoint));
     }
 }

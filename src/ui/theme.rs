@@ -171,6 +171,24 @@ impl Theme {
         if near_an_end { if self.dark { self.window } else { self.accent_text } } else { self.text }
     }
 
+    /// Colours of curves, by turns: told apart without red and green.
+    #[expect(clippy::expect_used, reason = "the colours are written here and drawn by a test")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that makes colours")]
+    pub fn curve(&self, index: usize) -> Color32 {
+        const DARK: [&str; 8] =
+            ["#4a9be0", "#e0a04a", "#4fc3a1", "#c792ea", "#f07f7f", "#a5d15a", "#5fd0e6", "#d6c74f"];
+        const LIGHT: [&str; 8] =
+            ["#2374b8", "#a86400", "#0f8a68", "#8a4fc0", "#c43d3d", "#4d8a14", "#127f96", "#857400"];
+        let colors = if self.dark { DARK } else { LIGHT };
+        Color32::from_hex(colors[index % colors.len()]).expect("the colours are valid")
+    }
+
+    /// A scale over 0 … 1 from the ground to the accent.
+    pub fn sequential(&self, share: f32) -> Color32 {
+        let ground = if self.dark { self.window } else { self.panel };
+        ground.lerp_to_gamma(self.accent, share.clamp(0.0, 1.0))
+    }
+
     /// A colour that lets through what lies behind it.
     pub fn over(&self, color: Color32) -> Color32 {
         color.gamma_multiply(if self.dark { 0.6 } else { 0.65 })

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use ckptscope::jobs::{JobRequest, ReportFormat};
+use ckptscope::jobs::{JobRequest, JobStatus, ReportFormat};
 use ckptscope::state::compare::{Chip, CompareItem, CompareStatus, Side, full_name};
 use ckptscope::state::{CompareChange, Dialogs};
 
@@ -211,6 +211,18 @@ fn what_was_found_before_a_stop_stays() {
         let outcome = JobOutcome::Partial(part);
         send(&mut window, Command::JobEnded(JobEvent { key: request.key(), outcome }));
     }
+    window.state.borrow_mut().jobs = vec![JobStatus {
+        key: request.key(),
+        label: request.label(),
+        fraction: Some(0.5),
+        done: 1 << 20,
+        elapsed: std::time::Duration::from_secs(2),
+    }];
+    window.harness.run_steps(2);
+    window.click("Stop comparing");
+    assert!(matches!(&window.effects.borrow()[..], [.., Effect::Cancel(JobKey::Compare(_))]));
+    window.effects.borrow_mut().clear();
+    window.state.borrow_mut().jobs.clear();
     send(&mut window, Command::JobEnded(JobEvent { key: request.key(), outcome: JobOutcome::Cancelled }));
     assert_eq!(window.state.borrow().compare.found.as_ref().unwrap().status, CompareStatus::Stopped);
     assert!(window.sees("Stopped: "));

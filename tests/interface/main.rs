@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod compare;
+mod curves;
 mod inspectors;
 mod many;
 mod safety;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ckptscope::jobs::curves::{GatherOptions, Gathered, drift, gather};
 use ckptscope::model::{Origin, Progress, Series};
+use ckptscope::raw::ByteSource;
 use ckptscope::training_logs;
 use serde_json::Value as Json;
 
@@ -47,8 +48,9 @@ fn number(value: &Json) -> f64 {
     }
 }
 
+/// Equal to the last digit but one: the reader of the expectations rounds some of them.
 fn same(a: f64, b: f64) -> bool {
-    a == b || (a.is_nan() && b.is_nan())
+    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-15 * a.abs()
 }
 
 fn find<'a>(gathered: &'a Gathered, run: &str, name: &str) -> Option<&'a Series> {
@@ -130,7 +132,7 @@ fn checkpoints_are_ranked_as_the_training_measured_them() {
             best["ranking"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
         assert_eq!(ranked, wanted, "{name}");
         for (score, value) in ranking.scores.iter().zip(best["values"].as_array().unwrap()) {
-            assert_eq!(score.value, number(value), "{name}");
+            assert!(same(score.value, number(value)), "{name}: {} should be {value}", score.value);
         }
         assert!(ranking.missing.is_empty(), "{name}");
     }
@@ -256,19 +258,21 @@ fn a_flipped_bit_never_changes_a_point_in_silence() {
 
 #[test]
 fn damaged_texts_end_in_a_log_or_a_message() {
-    let folder = tempfile::tempdir().unwrap();
     for name in
         ["keras_run/training.csv", "keras_run/history.json", "trainer_run/checkpoint-4/trainer_state.json"]
     {
         let whole = std::fs::read(logs().join(name)).unwrap();
-        let path = folder.path().join(Path::new(name).file_name().unwrap());
+        let read = |bytes: Vec<u8>| {
+            let source = ByteSource::from_vec(bytes);
+            for format in training_logs::LOG_FORMATS {
+                let _ = format.read(&source, &Progress::new());
+            }
+        };
         for position in 0..whole.len() {
-            std::fs::write(&path, &whole[..position]).unwrap();
-            let _ = training_logs::read(&path, &Progress::new());
+            read(whole[..position].to_vec());
             let mut bytes = whole.clone();
             bytes[position] ^= 1 << (position % 8);
-            std::fs::write(&path, &bytes).unwrap();
-            let _ = training_logs::read(&path, &Progress::new());
+            read(bytes);
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `curves PATH...`: every series found in files and folders; text, JSON or CSV.
 
-mod csv;
 mod json;
 mod text;
 
@@ -11,7 +10,7 @@ use super::{Exit, Failure};
 use crate::analysis::drift::Drift;
 use crate::analysis::name_pattern::NamePattern;
 use crate::jobs::curves::{GatherError, GatherOptions, Gathered, drift, gather};
-use crate::model::{Progress, Series};
+use crate::model::{Progress, Series, series_csv};
 
 pub(super) use json::record as record_json;
 pub(super) use text::about;
@@ -55,7 +54,15 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failu
         serde_json::to_writer(&mut *out, &report).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else if options.csv {
-        csv::write(&shown, out)?;
+        let mut text = String::new();
+        // One series at a time bounds the memory; writing to it does not fail.
+        let _ = series_csv::write(&[], &mut text);
+        for series in &shown {
+            let _ = series_csv::points(series, &mut text);
+            out.write_all(text.as_bytes())?;
+            text.clear();
+        }
+        out.write_all(text.as_bytes())?;
     } else {
         text::write(&gathered, &shown, moved.as_ref(), out)?;
     }

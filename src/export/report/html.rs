@@ -239,32 +239,33 @@ fn pair_row(report: &Report<'_>, pair: &PairDiff, out: &mut dyn Write) -> io::Re
     if pair.values.as_ref().is_some_and(|values| values.nan_appeared > 0) {
         words.push("NaN appeared");
     }
-    let cells = match &pair.values {
-        Some(values) => [
-            match values.changed {
+    let numbers = match (&pair.values, &pair.problem) {
+        (Some(values), _) => {
+            let changed = match values.changed {
                 0 => "0".to_owned(),
                 changed if changed == values.elements => "all".to_owned(),
-                changed => format!("{} ({})", text::count(changed), percent(values.changed_fraction())),
-            },
-            text::number(values.max_abs),
-            text::number(values.mean_abs),
-            percent(values.relative_l2()),
-            values.cosine.map(|cosine| format!("{cosine:.6}")).unwrap_or_default(),
-        ],
-        None => Default::default(),
+                _ => percent(values.changed_fraction()),
+            };
+            let cells = [
+                changed,
+                text::number(values.max_abs),
+                text::number(values.mean_abs),
+                percent(values.relative_l2()),
+                values.cosine.map(|cosine| format!("{cosine:.6}")).unwrap_or_default(),
+            ];
+            cells.iter().flat_map(|cell| ["<td class=\"n\">", cell.as_str(), "</td>"]).collect()
+        }
+        (None, problem) => {
+            let why = escape(problem.as_deref().unwrap_or_default());
+            format!("<td colspan=\"5\" class=\"how\">{why}</td>")
+        }
     };
-    let numbers: String =
-        cells.iter().flat_map(|cell| ["<td class=\"n\">", cell.as_str(), "</td>"]).collect();
-    let problem = pair
-        .problem
-        .as_deref()
-        .map(|problem| format!("<br><span class=\"how\">{}</span>", escape(problem)))
-        .unwrap_or_default();
+    // A shape is broken at the arrow only.
+    let shape = either(left.shape.to_string(), right.shape.to_string()).replace(", ", ",&nbsp;");
     writeln!(
         out,
-        "<tr><td class=\"name\">{name}</td><td>{}{problem}</td><td>{}</td><td>{}</td>{numbers}</tr>",
+        "<tr><td class=\"name\">{name}</td><td>{}</td><td>{shape}</td><td>{}</td>{numbers}</tr>",
         words.join(", "),
-        either(left.shape.to_string(), right.shape.to_string()),
         either(left.dtype.name().to_owned(), right.dtype.name().to_owned())
     )
 }

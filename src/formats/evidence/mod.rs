@@ -59,6 +59,14 @@ pub fn examine(path: &Path, checksums: bool, progress: &Progress) -> Result<Evid
     }
 }
 
+/// The same for bytes that are no file of their own.
+pub fn examine_bytes(source: &ByteSource, progress: &Progress) -> Result<Evidence, ReadError> {
+    let mut examiner = Examiner::new(true, progress);
+    let kind = examiner.source(source, "", Part::File)?;
+    kind.unwrap_or_default().clone_into(&mut examiner.evidence.kind);
+    Ok(examiner.evidence)
+}
+
 /// What was found, with what opening the path as a checkpoint adds: what cannot be read is damage.
 ///
 /// Fails where neither knows what it is.

@@ -67,7 +67,7 @@ pub fn looks_like(probe: &Probe) -> String {
             .to_owned();
     }
     if head.len() >= 12 && head.get(8..12).is_some_and(|crc| crc != [0; 4]) && is_tfrecord(head) {
-        return "a TensorBoard event file or TFRecord; it holds a training log or data, not a checkpoint"
+        return "a TensorBoard event file or TFRecord; it holds a training log or data, not a checkpoint; ckptscope curves shows its scalars"
             .to_owned();
     }
     if probe.path().extension().is_some_and(|extension| extension == "bin")

@@ -46,8 +46,11 @@ pub fn look_inside(checkpoint: &Checkpoint, progress: &Progress) -> Inside {
                     inside.numbers.push((name.to_owned(), *value));
                 }
             }
+            // Tensors further down are in the metadata where they stand.
             TensorRole::Other | TensorRole::Unknown
-                if tensor.shape.dims().len() < 2 && (is_metric(last) || axis_of(last).is_some()) =>
+                if tensor.path.len() == 1
+                    && tensor.shape.dims().len() < 2
+                    && (is_metric(last) || axis_of(last).is_some()) =>
             {
                 let name = &tensor.name;
                 let is_known = inside.numbers.iter().any(|(known, _)| known == name)

@@ -81,6 +81,7 @@ pub fn merge(gathered: &mut Gathered) {
     }
     let mut dropped = vec![false; gathered.series.len()];
     let mut told_apart: Vec<PathBuf> = Vec::new();
+    let mut renamed: Vec<usize> = Vec::new();
     let mut groups: Vec<Vec<usize>> = by_name.into_values().filter(|group| group.len() > 1).collect();
     groups.sort();
     let mut absorbed: Vec<(PathBuf, PathBuf, usize)> = Vec::new();
@@ -110,10 +111,29 @@ pub fn merge(gathered: &mut Gathered) {
                 }
             }
         }
-        if kept.len() > 1 {
-            let different = kept.iter().map(|&index| gathered.series[index].source.clone());
+        let is_logged =
+            |index: &usize| matches!(gathered.series[*index].origin, Origin::Log | Origin::Checkpoint);
+        let (logged, across): (Vec<usize>, Vec<usize>) = kept.into_iter().partition(is_logged);
+        if !logged.is_empty() {
+            for index in across {
+                let values = &gathered.series[index].values;
+                let holds =
+                    |log: &usize| values.iter().all(|value| gathered.series[*log].values.contains(value));
+                // Checkpoints that repeat what the log says add nothing to it.
+                if logged.iter().any(holds) {
+                    dropped[index] = true;
+                } else {
+                    renamed.push(index);
+                }
+            }
+        }
+        if logged.len() > 1 {
+            let different = logged.iter().map(|&index| gathered.series[index].source.clone());
             told_apart.extend(different.filter(|source| !told_apart.contains(source)).collect::<Vec<_>>());
         }
+    }
+    for index in renamed {
+        gathered.series[index].name.push_str(" (checkpoints)");
     }
     for (source, of, count) in absorbed {
         let message = format!(

@@ -2,6 +2,7 @@
 
 mod analyses;
 mod compare;
+mod curves;
 mod exporting;
 mod opening;
 mod prepared;
@@ -111,11 +112,13 @@ pub fn apply(command: Command, state: &mut AppState) -> Vec<Effect> {
             wanted_statistics(state, false)
         }
         Command::ShowPage(Page::Compare) => compare::show(state),
+        Command::ShowPage(Page::Curves) => curves::show(state),
         Command::ShowPage(page) => {
             state.page = page;
             Vec::new()
         }
         Command::Compare(change) => compare::change(state, change),
+        Command::Curves(change) => curves::change(state, change),
         Command::Tree(id, change) => change_tree(state, id, change),
         Command::TreeCurrent(change) => state
             .session
@@ -283,6 +286,14 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
     match (event.key, event.outcome) {
         (JobKey::Open(id), JobOutcome::Finished(JobOutput::Opened(checkpoint, around))) => {
             opened(state, id, &checkpoint, around)
+        }
+        (JobKey::Open(id), JobOutcome::Finished(JobOutput::Gathered(gathered))) => {
+            curves::opened(state, id, &gathered)
+        }
+        (JobKey::Curves(serial), outcome) => curves::gathered(state, serial, outcome),
+        (JobKey::Drift(serial), outcome) => {
+            curves::moved(state, serial, outcome);
+            Vec::new()
         }
         (JobKey::Look(key), outcome) => {
             if state.session.entry(key.checkpoint).is_some() {

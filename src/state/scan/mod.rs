@@ -38,17 +38,54 @@ pub enum ScanStatus {
     Failed(JobError),
 }
 
-/// The rules' findings, sorted for the window.
+/// Findings of a rule that are listed before the rest becomes a number.
+const LISTED: usize = 40;
+
+/// The rules' findings, sorted for the window: there may be one for every tensor.
 #[derive(Debug, Clone, Default)]
 pub struct Verdict {
     /// All findings.
     pub health: Health,
     /// Findings per rule and level, the worst and most frequent first.
-    pub rules: Vec<(Rule, Severity, usize)>,
+    pub rules: Vec<RuleFindings>,
     by_tensor: HashMap<TensorId, Vec<usize>>,
 }
 
+/// What one rule found.
+#[derive(Debug, Clone)]
+pub struct RuleFindings {
+    /// Which.
+    pub rule: Rule,
+    /// How much it matters.
+    pub level: Severity,
+    /// How often it was found.
+    pub count: usize,
+    /// The first findings, as indices; at most a screenful.
+    pub first: Vec<usize>,
+}
+
 impl Verdict {
+    fn new(health: Health) -> Self {
+        let by_rule = health.by_rule().into_iter();
+        let mut rules: Vec<RuleFindings> = by_rule
+            .map(|(rule, level, count)| RuleFindings { rule, level, count, first: Vec::new() })
+            .collect();
+        let mut by_tensor: HashMap<TensorId, Vec<usize>> = HashMap::new();
+        for (index, finding) in health.findings.iter().enumerate() {
+            by_tensor.entry(finding.tensor).or_default().push(index);
+            let of = rules.iter_mut().find(|of| (of.rule, of.level) == (finding.rule, finding.level));
+            if let Some(of) = of.filter(|of| of.first.len() < LISTED) {
+                of.first.push(index);
+            }
+        }
+        Self { health, rules, by_tensor }
+    }
+
+    /// How much the worst of all findings matters; `None` where there is none.
+    pub fn worst_of_all(&self) -> Option<Severity> {
+        self.rules.first().map(|of| of.level)
+    }
+
     /// How much the worst finding about a tensor matters.
     pub fn worst(&self, id: TensorId) -> Option<Severity> {
         self.of(id).map(|finding| finding.level).max()
@@ -168,11 +205,7 @@ impl Scan {
             Some(reason) => Some(Err(reason.as_str())),
             None => self.found(id).map(Ok),
         });
-        let mut by_tensor: HashMap<TensorId, Vec<usize>> = HashMap::new();
-        for (index, finding) in health.findings.iter().enumerate() {
-            by_tensor.entry(finding.tensor).or_default().push(index);
-        }
-        Verdict { rules: health.by_rule(), by_tensor, health }
+        Verdict::new(health)
     }
 
     /// Takes in what the rules said.

@@ -41,6 +41,8 @@ pub struct Kinds {
     pub roles: Vec<(TensorRole, u64)>,
     /// The worst problem of each tensor that has one.
     pub worst: HashMap<TensorId, Severity>,
+    /// Whether the file names the class of a layer.
+    pub classes: bool,
     /// For each group the first tensor inside, which is its place in file order.
     first: Vec<u32>,
 }
@@ -83,7 +85,8 @@ impl Kinds {
             }
         }
         let roles = roles.into_iter().collect();
-        Self { dtypes, roles, worst, first: first_tensors(checkpoint.layer_tree()) }
+        let classes = checkpoint.layers().iter().any(|layer| layer.class.is_some());
+        Self { dtypes, roles, worst, classes, first: first_tensors(checkpoint.layer_tree()) }
     }
 
     /// Where an item stands in file order.

@@ -26,6 +26,9 @@ pub use rows::Made;
 /// Opening a checkpoint unfolds whole levels as long as about this many rows result: one screen.
 const ROWS_AT_FIRST: usize = 40;
 
+/// Up to this many rows, some are inserted at once: the others are copied, which takes two milliseconds.
+const ROWS_INSERTED_INTO: usize = 400_000;
+
 /// Up to this many tensors, rows are made at once: it takes a few milliseconds.
 pub(super) const AT_ONCE: usize = 20_000;
 
@@ -44,6 +47,8 @@ pub struct TreeState {
     awaited: bool,
     /// Whether the selection is to be brought into view once they are there.
     show_selection: bool,
+    /// The row that the selection was moved to last, so that the next step need not look for it.
+    walked_to: usize,
     scroll_to: Option<(u64, usize)>,
     scrolls: u64,
     rebuilds: u64,
@@ -156,8 +161,11 @@ impl TreeState {
         self.scroll_to
     }
 
-    /// Row of an item, where it is shown.
+    /// Row of an item, where it is shown. Looks first where the selection was last.
     pub fn row_of(&self, item: Item) -> Option<usize> {
+        if self.rows.get(self.walked_to).is_some_and(|row| row.item == item) {
+            return Some(self.walked_to);
+        }
         self.rows.iter().position(|row| row.item == item)
     }
 
@@ -305,7 +313,8 @@ impl TreeState {
         open: bool,
     ) -> Option<Preparation> {
         self.spec.set_open(id, open);
-        let few = checkpoint.layer_tree().node(id).total_tensors <= AT_ONCE as u64;
+        let few = checkpoint.layer_tree().node(id).total_tensors <= AT_ONCE as u64
+            && self.rows.len() <= ROWS_INSERTED_INTO;
         let at = self.row_of(Item::Group(id));
         let (Some(kinds), Some(at), false, false, true) =
             (&self.kinds, at, self.awaited, self.spec.is_filtered(), few)
@@ -369,6 +378,7 @@ impl TreeState {
             None => 0,
         };
         self.selected = self.rows.get(next).map(|row| row.item);
+        self.walked_to = next;
         self.wish_to_see_selection();
     }
 

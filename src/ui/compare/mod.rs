@@ -15,7 +15,7 @@ use egui::{CentralPanel, Frame, Margin, Panel, RichText, ScrollArea, Ui, UiBuild
 
 use super::widgets::{failed_ui, is_slow, loading_ui, primary_button_ui, tabs_ui};
 use super::{ViewContext, explore, theme};
-use crate::jobs::{CheckpointId, JobKey, Loadable};
+use crate::jobs::{CheckpointId, ComparisonKey, JobKey, Loadable};
 use crate::state::compare::{Asked, CompareItem, CompareStatus, CompareTab, Found, PairsChange, Side};
 use crate::state::{Command, CompareChange};
 use crate::text;
@@ -34,6 +34,8 @@ pub struct CompareView {
     pair: pair::PairView,
     metadata: metadata::MetadataDifferences,
     load: load::LoadView,
+    /// What the panel shows: of which comparison, and whether a pair, a layer or all of it.
+    detail_of: Option<(ComparisonKey, Option<bool>)>,
 }
 
 impl CompareView {
@@ -89,19 +91,23 @@ impl CompareView {
 
     fn detail_ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>, found: &Found) {
         let selected = ctx.state.compare.table.selected();
-        ScrollArea::vertical().id_salt(("compare_detail", found.key, selected)).auto_shrink(false).show(
-            ui,
-            |ui| {
-                Frame::new().inner_margin(Margin::same(16)).show(ui, |ui| {
-                    ui.spacing_mut().item_spacing = Vec2::new(6.0, 6.0);
-                    match selected {
-                        Some(CompareItem::Leaf(leaf)) => self.pair.ui(ui, ctx, found, leaf),
-                        Some(CompareItem::Group(id)) => self.overview.group_ui(ui, ctx, found, id),
-                        None => self.overview.ui(ui, ctx, found),
-                    }
-                });
-            },
-        );
+        let kind = selected.map(|item| matches!(item, CompareItem::Leaf(_)));
+        let mut area = ScrollArea::vertical().id_salt("compare_detail").auto_shrink(false);
+        // Walking from pair to pair, one keeps looking at the same place; something else begins at its top.
+        if self.detail_of != Some((found.key, kind)) {
+            self.detail_of = Some((found.key, kind));
+            area = area.vertical_scroll_offset(0.0);
+        }
+        area.show(ui, |ui| {
+            Frame::new().inner_margin(Margin::same(16)).show(ui, |ui| {
+                ui.spacing_mut().item_spacing = Vec2::new(6.0, 6.0);
+                match selected {
+                    Some(CompareItem::Leaf(leaf)) => self.pair.ui(ui, ctx, found, leaf),
+                    Some(CompareItem::Group(id)) => self.overview.group_ui(ui, ctx, found, id),
+                    None => self.overview.ui(ui, ctx, found),
+                }
+            });
+        });
     }
 }
 

@@ -188,7 +188,13 @@ fn sentence(found: &Found) -> String {
     if found.whole().is_some() && differ + one_side + renamed == 0 {
         return format!("All {} are identical", tensors(identical));
     }
-    let mut parts = vec![format!("{} of {} differ", text::count(differ), tensors(all))];
+    let mut parts = match found.whole() {
+        Some(_) => vec![format!("{} of {} differ", text::count(differ), tensors(all))],
+        None => {
+            let done = text::count(found.done() as u64);
+            vec![format!("{} of {done} compared so far differ", text::count(differ))]
+        }
+    };
     if renamed > 0 {
         parts.push(format!("{} renamed", text::count(renamed)));
     }

@@ -6,15 +6,12 @@ use super::parts::title_ui;
 use crate::analysis::health::{Finding, Health, Rule};
 use crate::jobs::JobKey;
 use crate::model::{Checkpoint, Severity};
-use crate::state::scan::Verdict;
+use crate::state::scan::{RuleFindings, Verdict};
 use crate::state::tree::{Facets, Item, TreeChange};
 use crate::state::{Command, OpenCheckpoint, ScanStatus, ValueFacet};
 use crate::text;
 use crate::ui::widgets::{bar, chevron, clipped_name, clipped_text, tensors};
 use crate::ui::{ViewContext, theme};
-
-/// Findings of one rule that are listed before the rest becomes a number.
-const LISTED: usize = 40;
 
 /// One finding, with its explanation on hover.
 pub(super) fn finding_ui(ui: &mut Ui, ctx: &ViewContext<'_>, finding: &Finding) {
@@ -93,7 +90,8 @@ fn findings_ui(
     }
     ui.spacing_mut().item_spacing.y = 2.0;
     let few = verdict.rules.len() <= 2;
-    for &(rule, level, count) in &verdict.rules {
+    for of in &verdict.rules {
+        let (rule, level, count) = (of.rule, of.level, of.count);
         let id = egui::Id::unique(("finding", entry.id, rule.code(), level as u8));
         let open = ui.data(|data| data.get_temp(id)).unwrap_or(few || level == Severity::Error);
         if rule_ui(ui, ctx, (rule, level, count), open) {
@@ -105,7 +103,7 @@ fn findings_ui(
         Frame::new().inner_margin(Margin { left: 22, bottom: 6, ..Margin::ZERO }).show(ui, |ui| {
             let why = RichText::new(rule.explanation()).font(theme::label());
             ui.add(Label::new(why.color(ctx.theme.text_second)).wrap());
-            tensors_ui(ui, ctx, entry, checkpoint, health, (rule, level, count));
+            tensors_ui(ui, ctx, entry, checkpoint, health, of);
             if let Some(facet) = facet(rule)
                 && ui.link("Show only these in the tree").clicked()
             {
@@ -159,10 +157,9 @@ fn tensors_ui(
     entry: &OpenCheckpoint,
     checkpoint: &Checkpoint,
     health: &Health,
-    (rule, level, count): (Rule, Severity, usize),
+    of: &RuleFindings,
 ) {
-    let findings = health.findings.iter().filter(|finding| (finding.rule, finding.level) == (rule, level));
-    for finding in findings.take(LISTED) {
+    for finding in of.first.iter().filter_map(|&index| health.findings.get(index)) {
         let name = text::escape(&checkpoint.tensor(finding.tensor).name);
         let (rect, response) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 20.0), Sense::click());
         response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Show {name}")));
@@ -178,8 +175,9 @@ fn tensors_ui(
             ctx.commands.send(Command::Tree(entry.id, select));
         }
     }
-    if count > LISTED {
-        let rest = format!("and {} more", text::count((count - LISTED) as u64));
+    let more = of.count.saturating_sub(of.first.len());
+    if more > 0 {
+        let rest = format!("and {} more", text::count(more as u64));
         ui.label(RichText::new(rest).font(theme::label()).color(ctx.theme.text_second));
     }
 }

@@ -164,7 +164,7 @@ impl Line<'_> {
                     }
                 }
                 (SortColumn::Shape, Item::Tensor(id)) => {
-                    left(&checkpoint.tensor(id).shape.to_string(), theme::mono(), second);
+                    left(&checkpoint.tensor(id).shape.to_string(), theme::mono_small(), second);
                 }
                 (SortColumn::Dtype, Item::Tensor(id)) => {
                     left(checkpoint.tensor(id).dtype.name(), theme::body(), second);

@@ -62,7 +62,7 @@ impl TreeTable {
                 }
             });
         let telling = Telling {
-            classes: !checkpoint.layers().is_empty(),
+            classes: entry.tree.kinds().is_some_and(|kinds| kinds.classes),
             roles: entry.tree.kinds().is_some_and(|kinds| kinds.roles.len() > 1),
         };
         let columns = Columns::new(ui.available_width(), telling, &ctx.state.settings);

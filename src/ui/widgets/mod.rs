@@ -181,6 +181,20 @@ pub fn chevron(ui: &Ui, center: Pos2, open: bool, color: egui::Color32) {
     ui.painter().add(egui::Shape::convex_polygon(points, color, Stroke::NONE));
 }
 
+/// A filled star: the best one.
+pub fn star(ui: &Ui, center: Pos2, radius: f32, color: egui::Color32) {
+    let tip = |index: usize, radius: f32| {
+        let angle = std::f32::consts::PI * (index as f32 / 5.0 - 0.5);
+        center + Vec2::angled(angle) * radius
+    };
+    // A star is not convex: five kites around its middle are.
+    for index in (0..10).step_by(2) {
+        let kite =
+            vec![center, tip(index + 9, radius * 0.45), tip(index, radius), tip(index + 1, radius * 0.45)];
+        ui.painter().add(egui::Shape::convex_polygon(kite, color, Stroke::NONE));
+    }
+}
+
 /// A horizontal bar that is filled to a fraction.
 pub fn bar(ui: &Ui, rect: Rect, fraction: f32, track: egui::Color32, fill: egui::Color32) {
     let radius = CornerRadius::same((rect.height() / 2.0) as u8);
