@@ -122,7 +122,11 @@ impl NamePattern {
                         Some(Part::Text(text)) => text.as_str(),
                         _ => "",
                     };
-                    let len = number_len(rest, next, true)?;
+                    // `model.10.3.pt` with the pattern `model.{epoch}.{step}.pt` has two whole numbers.
+                    let may_stop = next.starts_with('.')
+                        && (matches!(self.parts.get(index + 2), Some(Part::Number(_)))
+                            || !rest.get(number_len(rest, true, true)?..)?.starts_with(next));
+                    let len = number_len(rest, !may_stop, true)?;
                     found.push(name_number(label, rest.get(..len)?)?);
                     rest = rest.get(len..)?;
                 }
@@ -221,7 +225,7 @@ fn pieces(name: &str) -> Vec<Piece<'_>> {
         let is_start = rest.starts_with(|c: char| c.is_ascii_digit())
             // A sign only where nothing but a sign can stand: `loss=-1.5`.
             || (rest.starts_with('-') && name.get(..position).is_some_and(|before| before.ends_with('=')));
-        match number_len(rest, "", false).filter(|_| is_start) {
+        match number_len(rest, true, false).filter(|_| is_start) {
             Some(len) => {
                 if start < position {
                     pieces.push(Piece::Text(name.get(start..position).unwrap_or_default()));
@@ -239,8 +243,8 @@ fn pieces(name: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// Bytes of the number at the start of `text`. Where `next` follows, no more than leaves it there.
-fn number_len(text: &str, next: &str, any_sign: bool) -> Option<usize> {
+/// Bytes of the number at the start of `text`, with what stands behind its point where that is wanted.
+fn number_len(text: &str, with_fraction: bool, any_sign: bool) -> Option<usize> {
     let bytes = text.as_bytes();
     let digits = |from: usize| bytes.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
     let sign = usize::from(bytes.first() == Some(&b'-') && (any_sign || bytes.len() > 1));
@@ -251,9 +255,7 @@ fn number_len(text: &str, next: &str, any_sign: bool) -> Option<usize> {
     let mut len = sign + whole;
     if bytes.get(len) == Some(&b'.') {
         let fraction = digits(len + 1);
-        // `model.10.3.pt` with the pattern `model.{epoch}.{step}.pt` has two whole numbers.
-        let is_delimiter = !next.is_empty() && next.starts_with('.') && text.get(len..)?.starts_with(next);
-        if fraction > 0 && !is_delimiter {
+        if fraction > 0 && with_fraction {
             len += 1 + fraction;
         }
     }

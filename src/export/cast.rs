@@ -149,6 +149,19 @@ fn encodes(dtype: &Dtype) -> bool {
     matches!(dtype, Dtype::Float64 | Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16)
 }
 
+/// A number as a single, rounded to the neighbour with an odd last bit where it lies between two: rounding that once more, to
+/// the nearest of a narrower type, is as exact as rounding the number itself. `half` looks at the upper half of a double only,
+/// or rounds twice. Source: S. Boldo and G. Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using
+/// rounding to odd", IEEE Transactions on Computers 57(4), 2008.
+fn single_to_odd(number: f64) -> f32 {
+    let single = number as f32;
+    if number.is_nan() || f64::from(single) == number {
+        return single;
+    }
+    let towards_zero = single.to_bits() - u32::from(f64::from(single).abs() > number.abs());
+    f32::from_bits(towards_zero | 1)
+}
+
 /// Appends a number; gives what it became.
 fn encode(dtype: &Dtype, number: f64, out: &mut Vec<u8>) -> f64 {
     match dtype {
@@ -158,12 +171,12 @@ fn encode(dtype: &Dtype, number: f64, out: &mut Vec<u8>) -> f64 {
             single.into()
         }
         Dtype::Float16 => {
-            let half = f16::from_f64(number);
+            let half = f16::from_f32(single_to_odd(number));
             out.extend_from_slice(&half.to_le_bytes());
             half.into()
         }
         Dtype::Bfloat16 => {
-            let brain = bf16::from_f64(number);
+            let brain = bf16::from_f32(single_to_odd(number));
             out.extend_from_slice(&brain.to_le_bytes());
             brain.into()
         }

@@ -75,7 +75,7 @@ fn main() {
     });
     window_back(&mut bench.window);
     bench.window.change(TreeChange::Select(None));
-    bench.window.click("Tensors");
+    bench.window.open_tab("Tensors");
     bench.run("the table of statistics, scrolling", |_, _| over_inspector(wheel(23.0)));
     bench.run("the table of statistics, sorting", |window, index| {
         if index % 4 == 0 {

@@ -117,7 +117,7 @@ fn a_tensor_in_a_closed_layer_is_brought_into_view_when_its_row_is_there() {
 #[test]
 fn the_table_of_statistics_is_put_in_order_in_the_background() {
     let mut window = Frames::new(TENSORS);
-    window.click("Tensors");
+    window.open_tab("Tensors");
     window.frame(Vec::new());
     window.frame(Vec::new());
     let id = window.state.session.current().unwrap().id;

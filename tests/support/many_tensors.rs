@@ -173,8 +173,8 @@ impl Frames {
         }
     }
 
-    /// Clicks the widget of that name, in the next two frames.
-    pub fn click(&mut self, label: &str) {
+    /// Clicks the tab of that name, in the next two frames.
+    pub fn open_tab(&mut self, label: &str) {
         self.ctx.enable_accesskit();
         let mut found = None;
         for _ in 0..2 {
@@ -183,12 +183,12 @@ impl Frames {
                 output.platform_output.accesskit_update.map(|update| update.nodes).unwrap_or_default();
             found = nodes
                 .iter()
-                .find(|(_, node)| node.label() == Some(label))
+                .find(|(_, node)| node.role() == egui::accesskit::Role::Tab && node.label() == Some(label))
                 .and_then(|(_, node)| node.bounds())
                 .or(found);
         }
         self.ctx.disable_accesskit();
-        let place = found.unwrap_or_else(|| panic!("there is no {label}"));
+        let place = found.unwrap_or_else(|| panic!("there is no tab {label}"));
         let pos = egui::pos2((place.x0 + place.x1) as f32 / 2.0, (place.y0 + place.y1) as f32 / 2.0);
         for pressed in [true, false] {
             let button = egui::PointerButton::Primary;
