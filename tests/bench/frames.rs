@@ -45,7 +45,7 @@ fn main() {
         Vec::new()
     });
     bench.run("opening and closing a layer", |window, _| {
-        window.change(TreeChange::Select(Some(window.group(2))));
+        window.change(TreeChange::Select(Some(Frames::group(2))));
         window.change(TreeChange::Collapse);
         window.change(TreeChange::Expand);
         Vec::new()

@@ -91,7 +91,7 @@ fn one_layer_opens_and_closes_at_once() {
     window.frame(Vec::new());
     window.frame(Vec::new());
     let open = window.rows();
-    let layer = window.group(3);
+    let layer = Frames::group(3);
     window.change(TreeChange::Select(Some(layer)));
     window.change(TreeChange::Collapse);
     assert!(window.rows() < open);

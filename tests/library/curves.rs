@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ckptscope::analysis::drift::DriftKind::{Died, Froze};
 use ckptscope::jobs::curves::{GatherOptions, Gathered, drift, gather};
 use ckptscope::model::{Origin, Progress, Series};
 use ckptscope::raw::ByteSource;
@@ -192,7 +193,6 @@ fn layers_move_as_torch_computes_it() {
             }
         }
     }
-    use ckptscope::analysis::drift::DriftKind::{Died, Froze};
     let happened: Vec<(&str, usize, _)> = moved
         .events
         .iter()

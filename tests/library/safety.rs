@@ -175,7 +175,7 @@ impl Dice {
 /// Changes some bytes as damage and as malice would: bits, lengths, things cut out, doubled and put in.
 fn mutated(original: &[u8], dice: &mut Dice) -> Vec<u8> {
     let mut bytes = original.to_vec();
-    for _ in 0..1 + dice.roll(4) {
+    for _ in 0..=dice.roll(4) {
         let at = dice.roll(bytes.len());
         let end = (at + 1 + dice.roll(16)).min(bytes.len());
         match dice.roll(7) {

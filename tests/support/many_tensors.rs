@@ -241,7 +241,7 @@ impl Frames {
     }
 
     /// The first group of some level, by its number in the tree.
-    pub fn group(&self, node: u32) -> Item {
+    pub fn group(node: u32) -> Item {
         Item::Group(ckptscope::model::NodeId(node))
     }
 
