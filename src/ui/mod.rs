@@ -93,39 +93,31 @@ impl Views {
                 .frame(Frame::new().fill(theme.panel))
                 .show(ui, |ui| checkpoint_list::checkpoint_list_ui(ui, ctx));
         }
-        let page = Frame::new().fill(theme.window);
-        match (ctx.state.session.current(), ctx.state.page) {
+        let page = egui::CentralPanel::default().frame(Frame::new().fill(theme.window));
+        let current = ctx.state.session.current();
+        match (current.map(|entry| (entry, entry.checkpoint.value())), ctx.state.page) {
             // Logs are shown without any checkpoint being open.
-            (_, Page::Curves) if ctx.state.session.current().is_some() || !ctx.state.curves.is_empty() => {
-                egui::CentralPanel::default().frame(page).show(ui, |ui| self.curves.ui(ui, ctx));
+            (open, Page::Curves) if open.is_some() || !ctx.state.curves.is_empty() => {
+                page.show(ui, |ui| self.curves.ui(ui, ctx));
             }
             (None, _) => {
-                egui::CentralPanel::default().frame(page).show(ui, |ui| welcome::welcome_ui(ui, ctx));
+                page.show(ui, |ui| welcome::welcome_ui(ui, ctx));
             }
             // Files that do not open are looked at as well.
-            (Some(entry), Page::Safety) => {
-                egui::CentralPanel::default().frame(page).show(ui, |ui| safety::safety_ui(ui, ctx, entry));
+            (Some((entry, _)), Page::Safety) => {
+                page.show(ui, |ui| safety::safety_ui(ui, ctx, entry));
             }
             (Some(_), Page::Compare) => {
-                egui::CentralPanel::default().frame(page).show(ui, |ui| self.compare.ui(ui, ctx));
+                page.show(ui, |ui| self.compare.ui(ui, ctx));
             }
-            (Some(entry), page_kind) => {
-                let Some(checkpoint) = entry.checkpoint.value() else {
-                    egui::CentralPanel::default()
-                        .frame(page)
-                        .show(ui, |ui| explore::not_ready_ui(ui, ctx, entry));
-                    return;
-                };
-                match page_kind {
-                    Page::Explore | Page::Compare | Page::Curves | Page::Safety => {
-                        explore::explore_ui(self, ui, ctx, entry, checkpoint);
-                    }
-                    Page::Metadata => {
-                        egui::CentralPanel::default()
-                            .frame(page)
-                            .show(ui, |ui| self.metadata.ui(ui, ctx, entry, checkpoint));
-                    }
-                }
+            (Some((entry, None)), _) => {
+                page.show(ui, |ui| explore::not_ready_ui(ui, ctx, entry));
+            }
+            (Some((entry, Some(checkpoint))), Page::Metadata) => {
+                page.show(ui, |ui| self.metadata.ui(ui, ctx, entry, checkpoint));
+            }
+            (Some((entry, Some(checkpoint))), _) => {
+                explore::explore_ui(self, ui, ctx, entry, checkpoint);
             }
         }
         dialogs::dialogs_ui(ui, ctx);

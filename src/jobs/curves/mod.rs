@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Used by the window's jobs and by the command line alike. Opens checkpoints for their metadata only; tensors are read
-//! where they are single numbers or short lists of measurements, and by [`drift`].
+//! where they are single numbers or short lists of measurements, and by [`drift()`].
 
 mod checkpoint;
 pub mod drift;

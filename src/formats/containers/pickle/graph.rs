@@ -181,7 +181,7 @@ impl Graph {
         &self.calls
     }
 
-    /// What the stream does beside describing values, each with its offset; at most [`TRICKS`].
+    /// What the stream does beside describing values, each with its offset; at most `TRICKS`.
     pub fn tricks(&self) -> &[(Trick, u64)] {
         &self.tricks
     }

@@ -25,7 +25,7 @@ pub struct Named {
 /// What a stream names, opcode by opcode.
 #[derive(Debug, Default)]
 pub struct Linear {
-    /// In order; at most [`NAMES`].
+    /// In order; at most `NAMES`.
     pub names: Vec<Named>,
     /// Opcodes that were read, the last one included.
     pub opcodes: u64,
