@@ -37,8 +37,10 @@ pub fn export_dialog_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let room = ui.ctx().content_rect().size();
     let (width, height) = ((room.x - 72.0).min(WIDTH), (room.y - 250.0).min(HEIGHT));
     let mut form = dialog.form.clone();
-    let response =
-        Modal::new(Id::unique("export")).backdrop_color(ctx.theme.backdrop()).show(ui.ctx(), |ui| {
+    let response = Modal::new(Id::unique("export"))
+        .backdrop_color(ctx.theme.backdrop())
+        .frame(ctx.theme.dialog())
+        .show(ui.ctx(), |ui| {
             ui.set_width(width);
             ui.horizontal(|ui| {
                 ui.label(RichText::new("Export").font(theme::title(16.0)));
