@@ -1,5 +1,7 @@
 //! Pieces used by two views or more.
 
+pub mod rows;
+
 use std::time::{Duration, Instant};
 
 use egui::{
