@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::{LayerTree, Problem, Progress, ReadError, Severity, TensorId, TensorInfo, TensorRole, Value};
+use super::{LayerTree, Problem, Progress, ReadError, Severity, TensorId, TensorInfo, TensorRole, Value, role};
 
 /// Reads values of one checkpoint's tensors. Implemented once per format; used through [`Checkpoint`].
 pub trait TensorReader: Send + Sync {
@@ -110,6 +110,7 @@ impl Checkpoint {
     pub fn new(path: &Path, mut parts: CheckpointParts) -> Self {
         parts.problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
         parts.problems.truncate(PROBLEMS_KEPT);
+        role::find_pruning_masks(&mut parts.tensors);
         let totals = totals(&parts);
         Self {
             path: path.to_owned(),

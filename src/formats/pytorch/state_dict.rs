@@ -174,8 +174,8 @@ impl<'a> Walk<'a> {
         let mut kept = Vec::new();
         let mut tensors = Vec::new();
         let mut only_tensors = !entries.is_empty();
-        for &(key, value) in entries {
-            let key = key_text(self.rebuilder.view, key);
+        for (index, key) in self.keys(entries).into_iter().enumerate() {
+            let Some(&(_, value)) = entries.get(index) else { break };
             let inner = match self.section_of(&key, value, section) {
                 // An average of the student or another model: either way not the one that is trained.
                 Section::Model { .. } if has_student && key == "teacher" => Section::Other,
@@ -198,6 +198,28 @@ impl<'a> Walk<'a> {
             }
         }
         if only_tensors { Found::Tensors } else { Found::Value(Value::Map(kept)) }
+    }
+
+    /// The keys of a dictionary as names, each once. An object has no name: its place stands for it, as it does in
+    /// `optimizer.state_dict()` for the parameters that an optimizer's state is kept under.
+    fn keys(&self, entries: &[(NodeId, NodeId)]) -> Vec<String> {
+        let view = self.rebuilder.view;
+        let is_text = |&(key, _): &(NodeId, NodeId)| matches!(view.graph.node(key), Node::Text(_));
+        if entries.iter().all(is_text) {
+            return entries.iter().map(|&(key, _)| key_text(view, key)).collect();
+        }
+        let mut taken = HashSet::new();
+        let mut keys = Vec::with_capacity(entries.len());
+        for (index, &(key, _)) in entries.iter().enumerate() {
+            let is_object = matches!(view.graph.node(key), Node::Call(_)) && simple(view, key).is_none();
+            let mut name = if is_object { index.to_string() } else { key_text(view, key) };
+            if taken.contains(&name) {
+                name = format!("{name} ({index})");
+            }
+            taken.insert(name.clone());
+            keys.push(name);
+        }
+        keys
     }
 
     fn list(&mut self, items: &[NodeId], section: Section) -> Found {
