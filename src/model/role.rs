@@ -12,6 +12,8 @@ use super::{Dtype, Shape, TensorInfo, TensorRole};
 pub enum RoleEvidence {
     /// The file marks it: a `Parameter` object, a module's `_parameters` or `_buffers`, a list of buffer names.
     Declared,
+    /// The file marks it as a buffer that `state_dict()` leaves out (`persistent=False`).
+    NotSaved,
     /// Its name is one that standard layers give to buffers.
     BufferName,
     /// A square mask where attention layers keep theirs.
@@ -29,6 +31,7 @@ impl RoleEvidence {
     pub fn text(self) -> &'static str {
         match self {
             Self::Declared => "the file marks it so",
+            Self::NotSaved => "the file marks it as one that state_dict() leaves out",
             Self::BufferName => "standard layers give this name to buffers",
             Self::Mask => "a square mask where attention layers keep theirs",
             Self::Integers => "integers and truth values have no gradients",

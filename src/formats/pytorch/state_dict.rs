@@ -41,6 +41,8 @@ pub struct Walk<'a> {
     pub layers: Vec<LayerInfo>,
     /// Whether a part was found that is clearly a model's.
     pub found_model: bool,
+    /// See [`crate::model::CheckpointParts::versioned_modules`].
+    pub versioned_modules: Vec<String>,
     /// Classes of TorchScript; empty for other files.
     pub code: ScriptCode,
     /// Buffers of the model, where the file lists them, as `DeepSpeed` does under `buffer_names`.
@@ -66,6 +68,7 @@ impl<'a> Walk<'a> {
             catalogue: Catalogue::default(),
             layers: Vec::new(),
             found_model: false,
+            versioned_modules: Vec::new(),
             buffer_names: None,
             path: Vec::new(),
             active: HashSet::new(),
@@ -145,6 +148,7 @@ impl<'a> Walk<'a> {
     /// Adds the attributes of a dictionary of a foreign class to what its entries came to.
     fn with_attributes(&mut self, id: NodeId, found: Found) -> Found {
         let view = self.rebuilder.view;
+        self.note_versions(id);
         // Those of `OrderedDict` are torch's bookkeeping (`_metadata`).
         let is_foreign = view.call(id).is_some_and(|(_, known)| *known != Known::Mapping);
         let attributes = view.attributes(id).filter(|_| is_foreign).unwrap_or_default();
@@ -159,6 +163,25 @@ impl<'a> Walk<'a> {
             self.field(key_text(view, key), value, Section::Other, &mut fields);
         }
         Found::Value(Value::Object { class: view.class(id).unwrap_or_default(), fields })
+    }
+
+    /// Keeps which modules of a state dictionary have a version of at least 2.
+    /// Source: `state_dict` in `torch/nn/modules/module.py`: `_metadata[prefix] = {"version": n}`.
+    fn note_versions(&mut self, id: NodeId) {
+        let view = self.rebuilder.view;
+        let attributes = view.attributes(id).unwrap_or_default();
+        let Some(modules) = view.entry(&attributes, "_metadata").and_then(|node| view.mapping(node)) else {
+            return;
+        };
+        for (key, value) in modules {
+            let version = view.mapping(value).and_then(|entries| view.entry(&entries, "version"));
+            if version.and_then(|node| view.graph.int(node)).is_some_and(|version| version >= 2)
+                && self.versioned_modules.len() < limits::TENSORS
+            {
+                let keys = self.path.iter().cloned().chain([key_text(view, key)]);
+                self.versioned_modules.push(keys.filter(|key| !key.is_empty()).collect::<Vec<_>>().join("."));
+            }
+        }
     }
 
     fn dictionary(&mut self, entries: &[(NodeId, NodeId)], section: Section) -> Found {
