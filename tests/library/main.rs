@@ -9,6 +9,7 @@ mod compatibility;
 mod curves;
 mod export;
 mod fixtures;
+mod fuzz_corpus;
 mod health;
 mod keras_folders;
 mod keras_layers;
