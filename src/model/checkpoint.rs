@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::{LayerTree, Problem, Progress, ReadError, Severity, TensorId, TensorInfo, TensorRole, Value};
+use super::{
+    LayerTree, Problem, Progress, PythonTypes, ReadError, Severity, TensorId, TensorInfo, TensorRole, Value,
+};
 
 /// Reads values of one checkpoint's tensors. Implemented once per format; used through [`Checkpoint`].
 pub trait TensorReader: Send + Sync {
@@ -69,6 +71,8 @@ pub struct CheckpointParts {
     pub layers: Vec<LayerInfo>,
     /// Everything that is not a tensor.
     pub metadata: Value,
+    /// What types the containers of a pickle had.
+    pub python_types: PythonTypes,
     /// What could not be read or should be known.
     pub problems: Vec<Problem>,
     /// Bytes of all files that belong to it.
@@ -161,6 +165,11 @@ impl Checkpoint {
     /// Everything that is not a tensor.
     pub fn metadata(&self) -> &Value {
         &self.parts.metadata
+    }
+
+    /// What types the containers of a pickle had.
+    pub fn python_types(&self) -> &PythonTypes {
+        &self.parts.python_types
     }
 
     /// Layers in the model's order; empty where the file has none.

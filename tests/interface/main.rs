@@ -20,8 +20,8 @@ use std::sync::Arc;
 use ckptscope::analysis::StatisticsBuilder;
 use ckptscope::jobs::{JobError, JobEvent, JobKey, JobOutcome, JobOutput, Surroundings, ValueSummary};
 use ckptscope::model::{
-    Checkpoint, CheckpointParts, Dtype, Problem, Progress, ReadError, Shape, TensorId, TensorInfo,
-    TensorReader, TensorRole, Value,
+    Checkpoint, CheckpointParts, Dtype, Problem, Progress, PythonTypes, ReadError, Shape, TensorId,
+    TensorInfo, TensorReader, TensorRole, Value,
 };
 use ckptscope::state::{AppState, Command, Effect, Item, Page, SortColumn, Statistic, TreeChange, apply};
 use ckptscope::ui::theme::Themes;
@@ -68,6 +68,7 @@ fn checkpoint() -> Arc<Checkpoint> {
         problems: vec![Problem::warning("test", "Something is odd with this file")],
         file_bytes: 4096,
         counts_known: true,
+        python_types: PythonTypes::default(),
         reader: Box::new(Zeros),
     };
     Arc::new(Checkpoint::new(Path::new("/models/small.safetensors"), parts))

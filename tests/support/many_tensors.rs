@@ -13,8 +13,8 @@ use ckptscope::jobs::{
     Compared, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest, ScannedTensor, Surroundings,
 };
 use ckptscope::model::{
-    Checkpoint, CheckpointParts, Dtype, Progress, ReadError, Shape, TensorId, TensorInfo, TensorReader,
-    TensorRole, Value,
+    Checkpoint, CheckpointParts, Dtype, Progress, PythonTypes, ReadError, Shape, TensorId, TensorInfo,
+    TensorReader, TensorRole, Value,
 };
 use ckptscope::state::compare::PairsChange;
 use ckptscope::state::{AppState, Command, CompareChange, Effect, Item, TreeChange, apply};
@@ -51,6 +51,7 @@ pub fn checkpoint(count: usize) -> Arc<Checkpoint> {
         problems: Vec::new(),
         file_bytes: 1 << 30,
         counts_known: true,
+        python_types: PythonTypes::default(),
         reader: Box::new(Nothing),
     };
     Arc::new(Checkpoint::new(Path::new("/models/many.safetensors"), parts))

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use super::containers::protobuf::{SourceFields, SourcePayload};
 use super::{Format, Probe};
-use crate::model::{CheckpointParts, Progress, ReadError, Value};
+use crate::model::{CheckpointParts, Progress, PythonTypes, ReadError, Value};
 use crate::raw::ByteSource;
 use graph::Walk;
 use tensor::{TEXT_BYTES, text};
@@ -109,6 +109,7 @@ impl Format for Onnx {
             problems: walk.problems,
             file_bytes,
             counts_known: false,
+            python_types: PythonTypes::default(),
             reader: Box::new(reader::Reader { source: source.clone(), tensors: walk.tensors }),
         })
     }
