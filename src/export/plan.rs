@@ -331,6 +331,14 @@ impl ExportPlan {
             let plural = if count == 1 { "tensor becomes" } else { "tensors become" };
             self.warnings.push(format!("{} {from} {plural} {to}: {what}", text::count(count)));
         }
+        let cast = self.request.cast.as_ref().filter(|cast| {
+            let is_cast = |tensor: &PlannedTensor| dtypes::after_cast(&tensor.from, Some(cast)) == **cast;
+            self.tensors.iter().any(|tensor| is_cast(tensor) && tensor.dtype != **cast)
+        });
+        if let Some(cast) = cast {
+            self.warnings
+                .push(format!("not cast: nothing in {} holds {cast} values", self.request.format.name()));
+        }
         let mut reasons: Vec<(&str, u64, TensorId)> = Vec::new();
         for left in &self.left_out {
             match reasons.iter_mut().find(|(reason, ..)| *reason == left.reason) {
@@ -358,6 +366,9 @@ impl ExportPlan {
         }
         if self.request.format == ExportFormat::PyTorch {
             self.warnings.extend(pytorch::warnings(checkpoint, self));
+        }
+        if self.request.format == ExportFormat::Hdf5 {
+            self.warnings.extend(hdf5::warning(checkpoint, self));
         }
         self.warnings.extend(superseded::find(self).warnings);
     }

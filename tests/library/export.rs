@@ -563,3 +563,29 @@ fn keras_weights_keep_the_layout_that_keras_loads() {
         }
     }
 }
+
+#[test]
+fn a_name_by_which_keras_takes_the_file_for_the_other_layout_is_told() {
+    for (name, target, told) in [
+        ("keras/keras2_model", "a.h5", false),
+        ("keras/keras2_model", "a.weights.h5", true),
+        ("keras/keras3_weights", "a.weights.h5", false),
+        ("keras/keras3_weights", "a.h5", true),
+    ] {
+        let checkpoint = fixture(name).open();
+        let plan = ExportPlan::new(&checkpoint, ExportRequest::new(&checkpoint, ExportFormat::Hdf5, target));
+        let warnings = plan.unwrap().warnings;
+        let is_told = warnings.iter().any(|warning| warning.starts_with("Keras reads this layout only from"));
+        assert_eq!(is_told, told, "{name} {target}: {warnings:?}");
+    }
+}
+
+#[test]
+fn a_cast_to_what_the_format_lacks_is_told() {
+    let checkpoint = made(vec![("w", Dtype::Float32, vec![1], vec![0; 4])], |_| Ok(()));
+    let mut request = ExportRequest::new(&checkpoint, ExportFormat::Npz, "a.npz");
+    request.cast = Some(Dtype::Bfloat16);
+    let plan = ExportPlan::new(&checkpoint, request).unwrap();
+    assert_eq!(plan.warnings, ["not cast: nothing in NumPy archive holds bfloat16 values"]);
+    assert_eq!(plan.tensors[0].dtype, Dtype::Float32);
+}
