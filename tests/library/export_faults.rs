@@ -257,9 +257,9 @@ fn a_source_that_is_cut_off_is_an_error_before_and_while_it_is_read() {
             assert_eq!(fs::read(&old).unwrap(), b"old", "{what}");
             assert_eq!(listing(folder.path()).len(), 2, "{what}: {:?}", listing(folder.path()));
             if target.is_dir() {
-                fs::remove_dir_all(&target).unwrap()
+                fs::remove_dir_all(&target).unwrap();
             } else {
-                fs::remove_file(&target).unwrap()
+                fs::remove_file(&target).unwrap();
             }
         }
     }

@@ -35,7 +35,7 @@ pub enum Found {
 const REPEATED_VALUES: usize = 50_000;
 
 /// Bytes of all byte strings together that are kept whole, such as states of random generators; of others, the first few.
-const BYTES_KEPT: u64 = 16 << 20;
+const BYTES_KEPT: u64 = 4 << 20;
 
 /// The walk and what it gathered.
 pub struct Walk<'a> {
