@@ -13,8 +13,8 @@ use ckptscope::jobs::{
     Compared, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest, ScannedTensor, Surroundings,
 };
 use ckptscope::model::{
-    Checkpoint, CheckpointParts, Dtype, Progress, ReadError, Shape, TensorId, TensorInfo, TensorReader,
-    TensorRole, Value,
+    Checkpoint, CheckpointParts, Dtype, Progress, PythonTypes, ReadError, Shape, TensorId, TensorInfo,
+    TensorReader, TensorRole, Value,
 };
 use ckptscope::state::compare::PairsChange;
 use ckptscope::state::{AppState, Command, CompareChange, Effect, Item, TreeChange, apply};
@@ -52,6 +52,7 @@ pub fn checkpoint(count: usize) -> Arc<Checkpoint> {
         file_bytes: 1 << 30,
         counts_known: true,
         versioned_modules: Vec::new(),
+        python_types: PythonTypes::default(),
         reader: Box::new(Nothing),
     };
     Arc::new(Checkpoint::new(Path::new("/models/many.safetensors"), parts))
