@@ -19,6 +19,14 @@ pub enum Purpose {
     Layers,
     /// What the rules of health say.
     Verdict,
+    /// The lines of the Curves page.
+    Curves,
+    /// Checkpoints ranked by a metric.
+    Ranking,
+    /// Histograms that were logged, as they are drawn.
+    Ridges,
+    /// A text that is to be saved.
+    Text,
 }
 
 impl Purpose {
@@ -29,6 +37,10 @@ impl Purpose {
             Self::Table => "Putting tensors in order",
             Self::Layers => "Counting layers",
             Self::Verdict => "Judging what was found",
+            Self::Curves => "Drawing curves",
+            Self::Ranking => "Ranking checkpoints",
+            Self::Ridges => "Drawing histograms",
+            Self::Text => "Writing a table",
         }
     }
 }

@@ -10,12 +10,15 @@
 
 mod checkpoint;
 pub mod drift;
+mod facts;
 mod merge;
 mod walk;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 pub use drift::drift;
+pub use facts::Facts;
 pub use walk::Place;
 
 use crate::analysis::name_pattern::{NamePattern, skeleton};
@@ -64,6 +67,8 @@ pub struct CheckpointSeries {
 pub struct Gathered {
     /// Curves and other lists of numbers.
     pub series: Vec<Series>,
+    /// What is known about each of them, in the same order.
+    pub facts: Vec<Facts>,
     /// Histograms of event files.
     pub histograms: Vec<HistogramSeries>,
     /// Checkpoints, a series for each training and way of naming; also single ones.
@@ -77,6 +82,16 @@ pub struct Gathered {
 }
 
 impl Gathered {
+    /// Series alone, with what is known about them.
+    pub fn of(series: Vec<Series>) -> Self {
+        Self { facts: facts::facts(&series), series, ..Self::default() }
+    }
+
+    /// Whether there is nothing to show.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty() && self.histograms.is_empty() && self.checkpoints.is_empty()
+    }
+
     /// The curves.
     pub fn curves(&self) -> impl Iterator<Item = &Series> {
         self.series.iter().filter(|series| series.is_curve)
@@ -84,13 +99,8 @@ impl Gathered {
 
     /// The names of runs, in order of first mention.
     pub fn runs(&self) -> Vec<&str> {
-        let mut runs: Vec<&str> = Vec::new();
-        for run in self.series.iter().map(|series| series.run.as_str()) {
-            if !runs.contains(&run) {
-                runs.push(run);
-            }
-        }
-        runs
+        let mut seen = HashSet::new();
+        self.series.iter().map(|series| series.run.as_str()).filter(|run| seen.insert(*run)).collect()
     }
 
     /// The series of checkpoints with the most members: what is ranked unless another is asked for.
@@ -238,6 +248,7 @@ pub fn gather(
     logs.finish(&mut gathered, &mut opened);
     arrange(opened, options, &mut gathered);
     merge::merge(&mut gathered);
+    gathered.facts = facts::facts(&gathered.series);
     Ok(gathered)
 }
 
@@ -284,7 +295,7 @@ fn open(place: &Place, opened: &mut Vec<Opened>, progress: &Progress) -> Result<
         }
         Err(error) => return Err(ReadFailure::Damaged(error.to_string())),
     };
-    let inside = checkpoint::look_inside(&checkpoint, progress);
+    let inside = checkpoint::look_inside(&checkpoint, place.is_named, progress);
     // A configuration or an optimizer alone is no point of a training.
     if !place.is_named && !inside.has_model && inside.series.is_empty() {
         return Err(ReadFailure::NotOne(format!("no model: {}", place.path.display())));
