@@ -20,6 +20,8 @@ pub struct Ridge {
     pub step: f64,
     /// Values in each bin.
     pub heights: Vec<f64>,
+    /// The largest of them.
+    pub highest: f64,
 }
 
 /// All steps that are drawn, in the order in which they were logged.
@@ -72,8 +74,9 @@ impl Ridges {
             for bucket in buckets.iter().filter(|bucket| is_usable(bucket)) {
                 spread_over(bucket, low, (high - low) / BINS as f64, &mut heights);
             }
-            made.highest = heights.iter().copied().fold(made.highest, f64::max);
-            made.ridges.push(Ridge { frame, step: *step, heights });
+            let highest = heights.iter().copied().fold(0.0, f64::max);
+            made.highest = made.highest.max(highest);
+            made.ridges.push(Ridge { frame, step: *step, heights, highest });
         }
         Ok(made)
     }

@@ -70,12 +70,17 @@ impl HistogramsView {
         response.widget_info(|| WidgetInfo::labeled(Role::Image, true, "Histograms over the steps"));
         self.rect = Some(whole);
         let inner = Rect::from_min_max(whole.min + Vec2::new(10.0, 6.0), whole.max - Vec2::new(RIGHT, BELOW));
-        let ground = Ground { inner, count: ridges.ridges.len(), highest: ridges.highest };
+        let ground = Ground::of(ridges, inner);
         let pointer = response.hover_pos().filter(|at| inner.contains(*at));
         let under = pointer.and_then(|at| ground.under(ridges, at));
         axis(ui, ctx, ridges, inner);
         for (index, ridge) in ridges.ridges.iter().enumerate() {
-            ridge_ui(ui, ctx, &ground, index, ridge, under.is_some_and(|(lit, _)| lit == index));
+            ridge_ui(ui, ctx, &ground, index, ridge);
+        }
+        if let Some(ridge) = under.and_then(|(lit, _)| ridges.ridges.get(lit)) {
+            // Seen through those in front of it.
+            let line = outline(&ground, under.map_or(0, |(lit, _)| lit), ridge);
+            ui.painter().add(Shape::line(line, Stroke::new(1.8, ctx.theme.text_strong)));
         }
         steps(ui, ctx, ridges, &ground, under.map(|(lit, _)| lit));
         let Some((index, share)) = under else { return };
@@ -106,19 +111,37 @@ struct Ground {
     inner: Rect,
     count: usize,
     highest: f64,
+    /// How far below the top the ridge at the back stands.
+    back: f32,
 }
 
 impl Ground {
+    /// As far up as lets every ridge stay within the picture.
+    fn of(ridges: &Ridges, inner: Rect) -> Self {
+        let mut ground = Self { inner, count: ridges.ridges.len(), highest: ridges.highest, back: 20.0 };
+        for (index, ridge) in ridges.ridges.iter().enumerate() {
+            let share = ground.share(index);
+            if share < 1.0 {
+                let room = (ground.height(ridge.highest) - inner.height() * share) / (1.0 - share);
+                ground.back = ground.back.max(room);
+            }
+        }
+        ground
+    }
+
+    /// How far in front a ridge stands: 0 at the back, 1 in front.
+    fn share(&self, index: usize) -> f32 {
+        if self.count < 2 { 1.0 } else { index as f32 / (self.count - 1) as f32 }
+    }
+
     fn peak(&self) -> f32 {
         if self.count == 1 { self.inner.height() * 0.96 } else { self.inner.height() * PEAK }
     }
 
     /// The line on which a ridge stands: the first one at the back, the last one in front.
     fn base(&self, index: usize) -> f32 {
-        let share = index as f32 / (self.count.max(2) - 1) as f32;
-        let share = if self.count == 1 { 1.0 } else { share };
-        let back = self.inner.top() + self.peak();
-        back + (self.inner.bottom() - back) * share
+        let back = self.inner.top() + self.back;
+        back + (self.inner.bottom() - back) * self.share(index)
     }
 
     fn height(&self, count: f64) -> f32 {
@@ -142,21 +165,24 @@ impl Ground {
     }
 }
 
-fn ridge_ui(ui: &Ui, ctx: &ViewContext<'_>, ground: &Ground, index: usize, ridge: &Ridge, lit: bool) {
-    let age = index as f32 / (ground.count.max(2) - 1) as f32;
-    let fill = ctx.theme.sequential(if ground.count == 1 { 0.5 } else { 0.12 + 0.43 * age });
-    let outline = if lit { ctx.theme.text_strong } else { ctx.theme.sequential(0.5 + 0.5 * age) };
+fn ridge_ui(ui: &Ui, ctx: &ViewContext<'_>, ground: &Ground, index: usize, ridge: &Ridge) {
+    let age = ground.share(index);
+    let line = outline(ground, index, ridge);
+    let fill = ctx.theme.sequential(0.12 + 0.43 * age);
+    ui.painter().add(Shape::mesh(below(&line, ground.base(index), fill)));
+    ui.painter().add(Shape::line(line, Stroke::new(1.0, ctx.theme.sequential(0.5 + 0.5 * age))));
+}
+
+/// From the middle of each bin to that of the next, and down to the ground at both ends.
+fn outline(ground: &Ground, index: usize, ridge: &Ridge) -> Vec<Pos2> {
     let base = ground.base(index);
     let step = ground.inner.width() / ridge.heights.len() as f32;
-    // From the middle of each bin to that of the next, and down to the ground at both ends.
     let mut line = vec![Pos2::new(ground.inner.left(), base)];
     line.extend(ridge.heights.iter().enumerate().map(|(bin, &count)| {
         Pos2::new(ground.inner.left() + step * (bin as f32 + 0.5), base - ground.height(count))
     }));
     line.push(Pos2::new(ground.inner.right(), base));
-    ui.painter().add(Shape::mesh(below(&line, base, fill)));
-    let width = if lit { 2.0 } else { 1.0 };
-    ui.painter().add(Shape::line(line, Stroke::new(width, outline)));
+    line
 }
 
 /// The area between a line and its ground.

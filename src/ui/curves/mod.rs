@@ -107,12 +107,18 @@ fn source_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
             let plural = |count: usize, word: &str| {
                 format!("{} {word}{}", text::count(count as u64), if count == 1 { "" } else { "s" })
             };
-            let about = format!(
-                "{} · {} · {}",
-                plural(curves.runs.len(), "run"),
-                plural(gathered.curves().count(), "curve"),
-                plural(checkpoints, "checkpoint")
-            );
+            let about = [
+                (curves.runs.len(), "run"),
+                (gathered.curves().count(), "curve"),
+                (checkpoints, "checkpoint"),
+                (gathered.histograms.len(), "histogram"),
+            ];
+            let about: Vec<String> = about
+                .into_iter()
+                .filter(|(count, _)| *count > 0)
+                .map(|(count, word)| plural(count, word))
+                .collect();
+            let about = about.join(" · ");
             ui.label(RichText::new(about).color(ctx.theme.text_second));
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
