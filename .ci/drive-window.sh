@@ -60,6 +60,8 @@ read -r -t 20 number <"$scratch/display" || fail "no X server"
 export DISPLAY=":$number"
 openbox >/dev/null 2>&1 &
 children+=($!)
+# A window that is mapped in the moment when the manager takes over is never shown: it must be in charge first.
+wait_until 30 xdotool get_num_desktops || fail "no window manager"
 
 port=$((20000 + $$ % 20000))
 EGUI_INSPECTION="127.0.0.1:$port" "$program" >"$scratch/stdout" 2>"$scratch/stderr" &
