@@ -48,7 +48,10 @@ impl Points {
                 Some(kept) => order.iter().filter_map(|&index| kept.get(index as usize).copied()).collect(),
                 None => order,
             });
-            parts = vec![0..xs.len()];
+            parts.truncate(1);
+            if let Some(whole) = parts.first_mut() {
+                *whole = 0..xs.len();
+            }
         }
         Ok((Self { xs, parts }, kept))
     }

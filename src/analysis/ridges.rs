@@ -134,7 +134,10 @@ fn spread(count: usize, most: usize) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    fn series(frames: Vec<(f64, Vec<(f64, f64, f64)>)>) -> HistogramSeries {
+    /// A step with its buckets.
+    type Frame = (f64, Vec<(f64, f64, f64)>);
+
+    fn series(frames: Vec<Frame>) -> HistogramSeries {
         let bucket = |(left, right, count)| LoggedBucket { left, right, count };
         let frames =
             frames.into_iter().map(|(step, buckets)| (step, buckets.into_iter().map(bucket).collect()));
@@ -146,7 +149,7 @@ mod tests {
         }
     }
 
-    fn made(frames: Vec<(f64, Vec<(f64, f64, f64)>)>) -> Ridges {
+    fn made(frames: Vec<Frame>) -> Ridges {
         Ridges::of(&series(frames), &Progress::new()).expect("not cancelled")
     }
 

@@ -154,7 +154,7 @@ impl Table {
     }
 }
 
-/// Whether steps are counted within each epoch, as `iter` in the logs of MMDetection 2: they fall where the epoch grows.
+/// Whether steps are counted within each epoch, as `iter` in the logs of `MMDetection` 2: they fall where the epoch grows.
 fn steps_begin_anew(axes: &[(AxisKind, Vec<f64>)]) -> bool {
     let of = |wanted: AxisKind| axes.iter().find(|(kind, _)| *kind == wanted).map(|(_, values)| values);
     let (Some(steps), Some(epochs)) = (of(AxisKind::Step), of(AxisKind::Epoch)) else { return false };

@@ -63,12 +63,12 @@ impl Logs {
             for mut histogram in log.histograms {
                 place.run.clone_into(&mut histogram.run);
                 let key = (histogram.run.clone(), histogram.name.clone());
-                match histograms.get(&key).and_then(|&index| gathered.histograms.get_mut(index)) {
-                    Some(before) => before.frames.append(&mut histogram.frames),
-                    None => {
-                        histograms.insert(key, gathered.histograms.len());
-                        gathered.histograms.push(histogram);
-                    }
+                let before = histograms.get(&key).and_then(|&index| gathered.histograms.get_mut(index));
+                if let Some(before) = before {
+                    before.frames.append(&mut histogram.frames);
+                } else {
+                    histograms.insert(key, gathered.histograms.len());
+                    gathered.histograms.push(histogram);
                 }
             }
         }

@@ -252,3 +252,54 @@ fn shape(message: Message<'_>) -> Result<Vec<u64>, ReadError> {
     }
     Ok(dims)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+        let mut length = bytes.len();
+        let mut out = vec![number << 3 | 2];
+        while length >= 0x80 {
+            out.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        out.push(length as u8);
+        [out, bytes.to_vec()].concat()
+    }
+
+    fn doubles(number: u8, values: &[f64]) -> Vec<u8> {
+        field(number, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+    }
+
+    fn double(number: u8, value: f64) -> Vec<u8> {
+        [vec![number << 3 | 1], value.to_le_bytes().to_vec()].concat()
+    }
+
+    fn buckets(parts: &[Vec<u8>]) -> Result<Vec<(f64, f64, f64)>, ReadError> {
+        let bytes = parts.concat();
+        let found = histogram(Message::new(&bytes, 0))?;
+        Ok(found.into_iter().map(|bucket| (bucket.left, bucket.right, bucket.count)).collect())
+    }
+
+    #[test]
+    fn a_histogram_begins_at_its_least_value_and_ends_at_its_largest() {
+        let edges = doubles(6, &[-1.0, 0.0, 1.0, f64::MAX]);
+        let found = buckets(&[double(1, -0.5), double(2, 3.0), edges, doubles(7, &[0.0, 2.0, 0.0, 1.0])]);
+        assert_eq!(found.expect("buckets"), [(-0.5, 0.0, 2.0), (0.0, 1.0, 0.0), (1.0, 3.0, 1.0)]);
+        assert_eq!(buckets(&[doubles(6, &[1.0]), doubles(7, &[0.0])]).expect("none"), []);
+        assert_eq!(buckets(&[doubles(7, &[1.0, 2.0])]).expect("no limits").len(), 1);
+        let nan = buckets(&[doubles(6, &[f64::NAN, 1.0]), doubles(7, &[1.0, f64::INFINITY])]).expect("kept");
+        assert!(nan[0].1.is_nan() && nan[1].2.is_infinite());
+    }
+
+    #[test]
+    fn more_buckets_than_any_histogram_has_are_refused() {
+        let many = vec![0.0; limits::LOG_BUCKETS + 1];
+        assert!(matches!(buckets(&[doubles(6, &many)]), Err(ReadError::OverLimit { .. })));
+        let tensor = Tensor { dims: vec![u64::MAX, 3], values: Vec::new() };
+        assert!(tensor.histogram().is_err());
+        let flat = Tensor { dims: vec![6], values: vec![0.0; 6] };
+        assert_eq!(flat.histogram().expect("no histogram"), []);
+    }
+}

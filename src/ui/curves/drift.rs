@@ -133,6 +133,9 @@ fn shade((low, high): (f64, f64), value: f64) -> f32 {
     (0.12 + 0.88 * (value.max(low) / low).ln() / (high / low).ln()) as f32
 }
 
+/// Shades of the scale that is shown.
+const STEPS: usize = 24;
+
 /// What the shades stand for.
 fn scale_ui(ui: &mut Ui, ctx: &ViewContext<'_>, (low, high): (f64, f64)) {
     if low >= high {
@@ -143,7 +146,6 @@ fn scale_ui(ui: &mut Ui, ctx: &ViewContext<'_>, (low, high): (f64, f64)) {
     ui.label(number(low));
     let (rect, response) = ui.allocate_exact_size(Vec2::new(96.0, 10.0), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, "Scale of the heat map"));
-    const STEPS: usize = 24;
     for step in 0..STEPS {
         let width = rect.width() / STEPS as f32;
         let left = rect.left() + width * step as f32;
@@ -245,6 +247,28 @@ fn cells_ui(
     }
 }
 
+/// Names without what all of them begin and end with, so that more of them have room.
+fn short(names: &[String]) -> Vec<String> {
+    let [first, rest @ ..] = names else { return Vec::new() };
+    let shared = |a: &str, b: &str, backwards: bool| -> usize {
+        let pairs: Vec<(char, char)> = if backwards {
+            a.chars().rev().zip(b.chars().rev()).collect()
+        } else {
+            a.chars().zip(b.chars()).collect()
+        };
+        // A number stays whole.
+        pairs.into_iter().take_while(|(a, b)| a == b && !a.is_ascii_digit()).count()
+    };
+    let least = |backwards| rest.iter().map(|name| shared(first, name, backwards)).min().unwrap_or(0);
+    let (start, end) = (least(false), least(true));
+    let cut = |name: &String| -> String {
+        let len = name.chars().count();
+        let kept: String = name.chars().skip(start).take(len.saturating_sub(start + end)).collect();
+        if kept.is_empty() { name.clone() } else { kept }
+    };
+    names.iter().map(cut).collect()
+}
+
 fn lines_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift, layer: &LayerDrift) {
     ui.add_space(theme::STEP);
     // A norm has another scale than the ratios.
@@ -260,7 +284,7 @@ fn lines_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift, layer: &LayerDrif
         }
     });
     let columns = drift.checkpoints.len();
-    let names = drift.checkpoints.clone();
+    let names = short(&drift.checkpoints);
     let x_axis = AxisHints::new_x().tick_label_font(theme::axis()).formatter(move |mark, _| {
         let at = mark.value.round();
         let is_whole = (mark.value - at).abs() < 1e-6 && at >= 0.0;

@@ -94,14 +94,14 @@ impl HistogramsView {
 
 fn about(ridges: &Ridges) -> String {
     let steps = text::count(ridges.logged as u64);
-    let mut about = if ridges.ridges.len() < ridges.logged {
+    let about = if ridges.ridges.len() < ridges.logged {
         format!("{} of {steps} steps", ridges.ridges.len())
     } else {
         format!("{steps} step{}", if ridges.logged == 1 { "" } else { "s" })
     };
     if ridges.left_out > 0 {
         let plural = if ridges.left_out == 1 { " is no number" } else { "s are no numbers" };
-        about.push_str(&format!("; {} bucket{plural}", text::count(ridges.left_out)));
+        return format!("{about}; {} bucket{plural}", text::count(ridges.left_out));
     }
     about
 }

@@ -8,7 +8,7 @@ use super::{color, send};
 use crate::state::CurvesChange;
 use crate::state::curves::Line;
 use crate::text;
-use crate::ui::widgets::clipped_text;
+use crate::ui::widgets::{clipped_name, clipped_text};
 use crate::ui::{ViewContext, theme};
 
 const ROW: f32 = 24.0;
@@ -161,7 +161,8 @@ fn line_ui(ui: &mut Ui, ctx: &ViewContext<'_>, index: usize, line: &Line, under_
         Pos2::new(to.x + 8.0, rect.top()),
         Pos2::new(inner.right() - right - 8.0, rect.bottom()),
     );
-    clipped_text(ui, name, Align2::LEFT_CENTER, &text::escape(&line.name), theme::body(), text_color);
+    // The last keys of a name tell most.
+    clipped_name(ui, name, &text::escape(&line.name), &theme::body(), text_color);
     let gaps = match line.gaps {
         0 => String::new(),
         count => {
