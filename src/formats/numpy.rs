@@ -69,6 +69,7 @@ impl Format for Numpy {
             problems: catalogue.problems,
             file_bytes: source.len(),
             counts_known: false,
+            versioned_modules: Vec::new(),
             reader: Box::new(Reader { arrays: catalogue.arrays }),
         })
     }

@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::{LayerTree, Problem, Progress, ReadError, Severity, TensorId, TensorInfo, TensorRole, Value};
+use super::{
+    LayerTree, Problem, Progress, ReadError, Severity, TensorId, TensorInfo, TensorRole, Value, role,
+};
 
 /// Reads values of one checkpoint's tensors. Implemented once per format; used through [`Checkpoint`].
 pub trait TensorReader: Send + Sync {
@@ -75,6 +77,9 @@ pub struct CheckpointParts {
     pub file_bytes: u64,
     /// Whether the file tells which tensors are the model's parameters. Otherwise counts are not claimed.
     pub counts_known: bool,
+    /// Modules of PyTorch state dictionaries whose version is at least 2, by the keys that lead to them. Only where the file
+    /// tells versions: dictionaries that were made by hand have none.
+    pub versioned_modules: Vec<String>,
     /// Reads values.
     pub reader: Box<dyn TensorReader>,
 }
@@ -110,6 +115,7 @@ impl Checkpoint {
     pub fn new(path: &Path, mut parts: CheckpointParts) -> Self {
         parts.problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
         parts.problems.truncate(PROBLEMS_KEPT);
+        role::find_pruning_masks(&mut parts.tensors);
         let totals = totals(&parts);
         Self {
             path: path.to_owned(),
@@ -161,6 +167,11 @@ impl Checkpoint {
     /// Everything that is not a tensor.
     pub fn metadata(&self) -> &Value {
         &self.parts.metadata
+    }
+
+    /// See [`CheckpointParts::versioned_modules`].
+    pub fn versioned_modules(&self) -> &[String] {
+        &self.parts.versioned_modules
     }
 
     /// Layers in the model's order; empty where the file has none.

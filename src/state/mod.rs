@@ -11,6 +11,7 @@ pub mod export;
 pub mod looks;
 pub mod metadata;
 pub mod notices;
+pub mod outline;
 pub mod safety;
 mod saved_text;
 pub mod scan;

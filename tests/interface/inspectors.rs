@@ -306,6 +306,7 @@ fn one(name: &str, dims: Vec<u64>) -> Arc<Checkpoint> {
         problems: Vec::new(),
         file_bytes: bytes,
         counts_known: true,
+        versioned_modules: Vec::new(),
         reader: Box::new(Zeros),
     };
     Arc::new(Checkpoint::new(Path::new("/models/small.safetensors"), parts))

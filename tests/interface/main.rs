@@ -68,6 +68,7 @@ fn checkpoint() -> Arc<Checkpoint> {
         problems: vec![Problem::warning("test", "Something is odd with this file")],
         file_bytes: 4096,
         counts_known: true,
+        versioned_modules: Vec::new(),
         reader: Box::new(Zeros),
     };
     Arc::new(Checkpoint::new(Path::new("/models/small.safetensors"), parts))

@@ -271,6 +271,7 @@ fn in_memory(tensors: &[(&str, &[f32])], in_order: Option<usize>, fails: bool) -
             problems: Vec::new(),
             file_bytes: 0,
             counts_known: false,
+            versioned_modules: Vec::new(),
             reader: Box::new(reader),
         },
     )

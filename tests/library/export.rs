@@ -198,6 +198,7 @@ fn made(
         problems: Vec::new(),
         file_bytes: 0,
         counts_known: false,
+        versioned_modules: Vec::new(),
         reader: Box::new(Made { bytes, on_read: Box::new(on_read) }),
     };
     Checkpoint::new(Path::new("made"), parts)

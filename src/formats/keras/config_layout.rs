@@ -55,6 +55,7 @@ pub(super) fn open(probe: &Probe) -> Result<CheckpointParts, ReadError> {
         problems: described.problems,
         file_bytes: source.len(),
         counts_known,
+        versioned_modules: Vec::new(),
         reader: Box::new(DatasetReader { datasets: Vec::new(), order: Places::default() }),
     })
 }

@@ -128,6 +128,7 @@ fn parts_of_tree(
         problems,
         file_bytes,
         counts_known: is_h5 || is_saved,
+        versioned_modules: Vec::new(),
         reader: Box::new(DatasetReader { datasets: tree.datasets, order }),
     }
 }

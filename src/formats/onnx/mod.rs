@@ -109,6 +109,7 @@ impl Format for Onnx {
             problems: walk.problems,
             file_bytes,
             counts_known: false,
+            versioned_modules: Vec::new(),
             reader: Box::new(reader::Reader { source: source.clone(), tensors: walk.tensors }),
         })
     }

@@ -101,6 +101,7 @@ pub fn catalogue(format: &'static str, bundle: Bundle, beside: Beside<'_>) -> Ch
         problems,
         file_bytes: bundle.file_bytes,
         counts_known: described.counts_known,
+        versioned_modules: Vec::new(),
         reader: Box::new(Reader { locations: locations.into_iter().collect() }),
     }
 }

@@ -286,6 +286,7 @@ fn open_graph(probe: &Probe, layout: &Layout) -> Result<CheckpointParts, ReadErr
         problems: graph.problems,
         file_bytes: file.len(),
         counts_known: graph.counts_known,
+        versioned_modules: Vec::new(),
         reader: Box::new(Reader { locations: graph.locations.into_iter().collect() }),
     })
 }

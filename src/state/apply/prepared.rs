@@ -6,6 +6,7 @@ use super::Effect;
 use super::analyses::wanted_statistics;
 use crate::analysis::summary::LayerTable;
 use crate::jobs::{CheckpointId, JobRequest, Preparation, Prepared, Purpose};
+use crate::state::compare::MadePairs;
 use crate::state::scan::Verdict;
 use crate::state::table::{MadeTable, TableChange};
 use crate::state::tree::{Made, TreeChange};
@@ -52,6 +53,10 @@ pub(super) fn prepared(state: &mut AppState, id: CheckpointId, made: &Prepared) 
     }
     if let Some(effects) = super::curves::prepared(state, made) {
         return effects;
+    }
+    if let Some(made) = made.downcast_ref::<MadePairs>() {
+        super::compare::prepared(state, made);
+        return Vec::new();
     }
     let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
     if let Some(made) = made.downcast_ref::<Made>() {
