@@ -157,7 +157,7 @@ fn checkpoints_are_ranked_as_the_training_measured_them() {
 
 #[test]
 fn what_the_framework_noted_as_best_is_what_is_found() {
-    for name in ["lightning_run", "trainer_run"] {
+    for name in ["lightning_run", "lightning_slash", "trainer_run"] {
         let (found, expected) = case(name);
         let checkpoints = found.main_checkpoints().unwrap();
         let ranking =
