@@ -142,12 +142,18 @@ fn folder(entries: &[String]) -> String {
         ".gguf",
         ".onnx",
     ];
-    let openable = entries.iter().filter(|entry| kinds.iter().any(|kind| entry.ends_with(kind))).count();
-    if openable > 0 {
-        return format!(
-            "a folder with {openable} file{} that may be checkpoints; open one of them",
-            if openable == 1 { "" } else { "s" }
-        );
+    let openable: Vec<&String> =
+        entries.iter().filter(|entry| kinds.iter().any(|kind| entry.ends_with(kind))).collect();
+    match openable.as_slice() {
+        [] => {}
+        [one] => return format!("a folder with one file that may be a checkpoint; open {one}"),
+        [first, ..] => {
+            return format!(
+                "a folder with {} files that may be checkpoints; open one of them, such as {first}, or take them as a \
+                 series with the commands curves and best",
+                openable.len()
+            );
+        }
     }
     "a folder with no checkpoint directly in it".to_owned()
 }

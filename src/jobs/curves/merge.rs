@@ -22,6 +22,7 @@ impl Logs {
     pub fn finish(self, gathered: &mut Gathered, opened: &mut [Opened]) {
         // Event files of a run follow each other in order of their names, which begin with the time.
         let mut events: HashMap<(String, String), usize> = HashMap::new();
+        let mut histograms: HashMap<(String, String), usize> = HashMap::new();
         for (place, log) in self.all {
             for problem in log.problems {
                 gathered.problems.push(SourceProblem { source: place.path.clone(), problem });
@@ -43,6 +44,9 @@ impl Logs {
                     let steps: Vec<f64> = series.axis(AxisKind::Step).unwrap_or_default().to_vec();
                     series.retain(|point| steps.get(point).is_none_or(|other| *other < step));
                 }
+                for histogram in gathered.histograms.iter_mut().filter(|own| own.run == place.run) {
+                    histogram.frames.retain(|(other, _)| *other < step);
+                }
             }
             for mut series in log.series {
                 place.run.clone_into(&mut series.run);
@@ -58,17 +62,18 @@ impl Logs {
             }
             for mut histogram in log.histograms {
                 place.run.clone_into(&mut histogram.run);
-                let before = gathered
-                    .histograms
-                    .iter_mut()
-                    .find(|other| other.run == histogram.run && other.name == histogram.name);
-                match before {
-                    Some(before) => before.frames.append(&mut histogram.frames),
-                    None => gathered.histograms.push(histogram),
+                let key = (histogram.run.clone(), histogram.name.clone());
+                let before = histograms.get(&key).and_then(|&index| gathered.histograms.get_mut(index));
+                if let Some(before) = before {
+                    before.frames.append(&mut histogram.frames);
+                } else {
+                    histograms.insert(key, gathered.histograms.len());
+                    gathered.histograms.push(histogram);
                 }
             }
         }
         gathered.series.retain(|series| !series.is_empty());
+        gathered.histograms.retain(|histogram| !histogram.frames.is_empty());
     }
 }
 
