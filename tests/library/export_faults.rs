@@ -243,6 +243,7 @@ fn a_source_that_is_cut_off_is_an_error_before_and_while_it_is_read() {
                 problems: Vec::new(),
                 file_bytes: 0,
                 counts_known: false,
+                versioned_modules: Vec::new(),
                 python_types: PythonTypes::default(),
                 reader: Box::new(Cutting { inner, read: AtomicU64::new(0), after: u64::from(meanwhile) }),
             };
