@@ -164,10 +164,19 @@ impl Pyramid {
 
     fn scan(&self, range: Range<usize>, so_far: Extremes) -> Extremes {
         let values = self.values.get(range.clone()).unwrap_or_default();
-        range.zip(values).filter(|(_, value)| value.is_finite()).fold(so_far, |so_far, (position, _)| {
-            let position = position as u32;
-            self.join(so_far, Some((position, position)))
-        })
+        let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+        let mut found = None;
+        for (position, &value) in range.zip(values) {
+            if value.is_finite() && (value < least || value > most) {
+                let (low, high) = found.unwrap_or((position as u32, position as u32));
+                found = Some((
+                    if value < least { position as u32 } else { low },
+                    if value > most { position as u32 } else { high },
+                ));
+                (least, most) = (least.min(value), most.max(value));
+            }
+        }
+        self.join(so_far, found)
     }
 
     /// Positions of the lowest and the highest value in a range of positions. Looks at few points and blocks of each level.

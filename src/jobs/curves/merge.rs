@@ -1,6 +1,6 @@
 //! Puts logs together: files of one run, restarts, and what stands in several files and is shown once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::{Gathered, Opened, Place, SourceProblem};
@@ -121,9 +121,8 @@ pub fn merge(gathered: &mut Gathered) {
         let (logged, across): (Vec<usize>, Vec<usize>) = kept.into_iter().partition(is_logged);
         if !logged.is_empty() {
             for index in across {
-                let values = &gathered.series[index].values;
-                let holds =
-                    |log: &usize| values.iter().all(|value| gathered.series[*log].values.contains(value));
+                let across = &gathered.series[index];
+                let holds = |log: &usize| repeats(across, &gathered.series[*log]);
                 // Checkpoints that repeat what the log says add nothing to it.
                 if logged.iter().any(holds) {
                     dropped[index] = true;
@@ -161,6 +160,16 @@ pub fn merge(gathered: &mut Gathered) {
     }
 }
 
+/// Whether a log holds all values of a series across checkpoints; names of files round them.
+fn repeats(across: &Series, log: &Series) -> bool {
+    let decimals = |value: &f64| value.to_string().split_once('.').map_or(0, |(_, digits)| digits.len());
+    let is_rounded = across.origin == Origin::FileNames;
+    let scale = 10f64.powi(across.values.iter().map(decimals).max().unwrap_or(0).min(12) as i32);
+    let key = |value: &f64| if is_rounded { (value * scale).round() } else { *value }.to_bits();
+    let logged: HashSet<u64> = log.values.iter().map(key).collect();
+    across.values.iter().all(|value| logged.contains(&key(value)))
+}
+
 /// Whether every point of `series` is one of `longer` at the same place from the start.
 fn is_beginning_of(series: &Series, longer: &Series) -> bool {
     let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan());
@@ -189,6 +198,15 @@ mod tests {
         let mut gathered = Gathered { series: all, ..Gathered::default() };
         merge(&mut gathered);
         assert_eq!(gathered.series, [series("c", &[3.0, 2.0, 1.0])]);
+    }
+
+    #[test]
+    fn names_of_files_that_round_what_the_log_says_add_nothing_to_it() {
+        let named = Series { origin: Origin::FileNames, ..series("runs", &[0.73, 0.9]) };
+        let mut gathered =
+            Gathered { series: vec![series("a.csv", &[0.729, 0.9001, 0.5]), named], ..Gathered::default() };
+        merge(&mut gathered);
+        assert_eq!(gathered.series.len(), 1);
     }
 
     #[test]
