@@ -102,7 +102,7 @@ pub fn open(path: &Path, progress: &Progress) -> Result<Checkpoint, OpenError> {
     }
     // Only a file: a folder in the folder would be asked the same again.
     if let Some(file) = probe
-        .entries()
+        .folder()
         .and_then(recognise::stands_for)
         .map(|name| path.join(name))
         .filter(|file| file.is_file())
