@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use super::json::InspectJson;
 use super::measure::{Measured, Wanted, measure};
 use super::table::{Align, Emphasis, Table};
-use super::verify::Verified;
-use super::{Exit, Failure, open};
+use super::verify::{Contents, Verified};
+use super::{Exit, Failure, verify_log};
+use crate::formats::{self, OpenError};
 use crate::model::layer_tree::segments;
-use crate::model::{Checkpoint, LayerTree, NameFilter, NodeId, Problem, Severity, TensorId, Value};
+use crate::model::{Checkpoint, LayerTree, NameFilter, NodeId, Problem, Progress, Severity, TensorId, Value};
 use crate::text;
 
 /// Arguments of `inspect`.
@@ -35,7 +36,8 @@ pub struct Options {
     /// Show only tensors whose name matches: text, a glob with `*`, or a `/regular expression/`
     #[arg(long, value_name = "PATTERN")]
     filter: Option<String>,
-    /// Check every checksum and read all values, with their SHA-256; exit with status 1 when something is damaged
+    /// Check every checksum and read all values, with their SHA-256; exit with status 1 when something is damaged.
+    /// Event files of TensorBoard are checked as well
     #[arg(long)]
     verify: bool,
 }
@@ -43,7 +45,17 @@ pub struct Options {
 pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failure> {
     let filter = NameFilter::parse(options.filter.as_deref().unwrap_or_default())
         .map_err(|error| Failure::Message(format!("--filter: {error}")))?;
-    let checkpoint = open(&options.path)?;
+    let checkpoint = match formats::open(&options.path, &Progress::new()) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => {
+            // A log is no checkpoint, but its checksums can be compared as well.
+            let is_unknown = matches!(error, OpenError::Unrecognised { .. });
+            return match verify_log::check(&options.path).filter(|_| options.verify && is_unknown) {
+                Some(found) => verify_log::write(&options.path, &found, options.json, out),
+                None => Err(Failure::Message(error.to_string())),
+            };
+        }
+    };
     let hash = options.hash || options.verify;
     let wanted = Wanted { statistics: options.stats, hash, verify: options.verify };
     let ids: Vec<TensorId> = checkpoint
@@ -57,6 +69,7 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Result<Exit, Failu
             ids: &ids,
             wanted,
             unreadable: RefCell::default(),
+            contents: RefCell::default(),
             verified: RefCell::default(),
         };
         serde_json::to_writer(&mut *out, &json).map_err(std::io::Error::from)?;
@@ -83,12 +96,14 @@ fn text_output(
 ) -> Result<Option<Verified>, Failure> {
     let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut unreadable = Vec::new();
+    let mut contents = Contents::default();
     let mut cells = HashMap::new();
     if wanted.any() {
         measure(checkpoint, ids, wanted, |id, measured| {
             if let Some(reason) = &measured.unreadable {
                 unreadable.push(reason.problem(id));
             }
+            contents.add(id, &measured);
             cells.insert(id, measured_cells(wanted, &measured));
             Ok::<_, Failure>(())
         })?;
@@ -114,7 +129,7 @@ fn text_output(
     if !wanted.verify {
         return Ok(None);
     }
-    let verified = Verified::of(checkpoint.path(), checkpoint, ids, &unreadable);
+    let verified = Verified::of(checkpoint, ids, contents, &unreadable);
     verified_lines(&verified, colours, out)?;
     Ok(Some(verified))
 }
@@ -130,6 +145,12 @@ fn verified_lines(verified: &Verified, colours: bool, out: &mut impl Write) -> R
         0 => writeln!(out, ".")?,
         1 => writeln!(out, "; one checksum of the archive was compared.")?,
         count => writeln!(out, "; {} checksums of the archive were compared.", text::count(count))?,
+    }
+    if let Some(sha256) = &verified.contents_sha256 {
+        writeln!(
+            out,
+            "SHA-256 of all names, shapes, dtypes and values, in whatever format and order: {sha256}"
+        )?;
     }
     for damage in verified.damage.iter().take(PROBLEMS_SHOWN) {
         writeln!(out, "damage: {}", text::escape(damage))?;

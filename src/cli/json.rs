@@ -8,7 +8,7 @@ use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::inspect::tensors_with_errors;
 use super::measure::{Measured, Measurement, Wanted, measure};
-use super::verify::Verified;
+use super::verify::{Contents, Verified};
 use crate::analysis::summary::LayerTable;
 use crate::analysis::{Distinct, PartStatistics, Quantiles};
 use crate::model::{Checkpoint, Origin, Problem, RoleEvidence, Series, TensorId, Value};
@@ -24,6 +24,8 @@ pub struct InspectJson<'a> {
     pub wanted: Wanted,
     /// Tensors that could not be read; filled while the tensors are written.
     pub unreadable: RefCell<Vec<Problem>>,
+    /// Their hashes, where verifying is wanted; filled with them.
+    pub contents: RefCell<Contents>,
     /// What verifying found, where it is wanted; filled behind the tensors.
     pub verified: RefCell<Option<Verified>>,
 }
@@ -44,7 +46,8 @@ impl Serialize for InspectJson<'_> {
         map.serialize_entry("series", &AllSeries(series))?;
         map.serialize_entry("problems", &Problems(self))?;
         if self.wanted.verify {
-            let verified = Verified::of(checkpoint.path(), checkpoint, self.ids, &self.unreadable.borrow());
+            let contents = self.contents.take();
+            let verified = Verified::of(checkpoint, self.ids, contents, &self.unreadable.borrow());
             map.serialize_entry("verified", &verified)?;
             *self.verified.borrow_mut() = Some(verified);
         }
@@ -56,13 +59,14 @@ struct Tensors<'a>(&'a InspectJson<'a>);
 
 impl Serialize for Tensors<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let InspectJson { checkpoint, ids, wanted, unreadable, .. } = self.0;
+        let InspectJson { checkpoint, ids, wanted, unreadable, contents, .. } = self.0;
         let mut list = serializer.serialize_seq(None)?;
         if wanted.any() {
             measure(checkpoint, ids, *wanted, |id, measured| {
                 if let Some(reason) = &measured.unreadable {
                     unreadable.borrow_mut().push(reason.problem(id));
                 }
+                contents.borrow_mut().add(id, &measured);
                 list.serialize_element(&Tensor { checkpoint, id, wanted: *wanted, measured: &measured })
             })?;
         } else {

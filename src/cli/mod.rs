@@ -16,6 +16,7 @@ mod scan;
 mod summary;
 mod table;
 mod verify;
+mod verify_log;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};

@@ -362,4 +362,41 @@ mod tests {
             woken.recv_timeout(PATIENCE).unwrap();
         }
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_read_that_never_returns_holds_up_no_one_else() {
+        use std::io::Read;
+        use std::os::unix::net::UnixStream;
+
+        /// `stalled` waits for a byte that never comes, as of a network drive that is gone, and asks nobody meanwhile.
+        fn stalled(request: &JobRequest, _: &Progress, _: &(dyn Fn(JobOutput) + Sync)) -> JobOutcome {
+            if let JobRequest::Open { path, .. } = request
+                && path.to_str() == Some("stalled")
+            {
+                let (mut reader, _writer) = UnixStream::pair().unwrap();
+                let _ = reader.read(&mut [0]);
+            }
+            JobOutcome::Failed(JobError::new("done", None))
+        }
+        const FRAME: Duration = Duration::from_secs(2);
+        let (sender, woken) = mpsc::sync_channel(1024);
+        let sender = Mutex::new(sender);
+        let wake = move || drop(sender.lock().map(|sender| sender.send(())));
+        let mut jobs = JobRunner::with_work(3, wake, stalled).unwrap();
+        jobs.submit(request(1, "stalled"));
+        let start = Instant::now();
+        jobs.submit(request(2, "quick"));
+        assert!(start.elapsed() < FRAME);
+        woken.recv_timeout(PATIENCE).unwrap();
+        let start = Instant::now();
+        assert!(matches!(&jobs.poll()[..], [JobEvent { key: JobKey::Open(CheckpointId(2)), .. }]));
+        assert_eq!(jobs.running().count(), 1);
+        // Nobody has to wait for it to be rid of it, nor to end the program.
+        jobs.cancel(&JobKey::Open(CheckpointId(1)));
+        assert!(matches!(jobs.poll()[..], [JobEvent { outcome: JobOutcome::Cancelled, .. }]));
+        assert_eq!(jobs.running().count(), 0);
+        drop(jobs);
+        assert!(start.elapsed() < FRAME, "{:?}", start.elapsed());
+    }
 }

@@ -1,7 +1,7 @@
 //! Notices that an open file changed on disk: a thread of its own looks every few seconds, frames never do.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, SystemTime};
 
 use super::CheckpointId;
@@ -22,14 +22,15 @@ type Stamp = Option<(SystemTime, u64)>;
 
 /// Watches the files of the open checkpoints.
 pub struct FileWatch {
-    list: SyncSender<Vec<(Watched, PathBuf)>>,
+    /// Without a bound, since a frame must not wait: the thread may be held up by a drive that does not answer.
+    list: Sender<Vec<(Watched, PathBuf)>>,
     changed: Receiver<Watched>,
 }
 
 impl FileWatch {
     /// Starts the thread. `wake` is called, from it, when a file changed.
     pub fn new(wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
-        let (list, lists) = sync_channel(64);
+        let (list, lists) = channel();
         let (news, changed) = sync_channel(64);
         std::thread::Builder::new()
             .name("file-watch".to_owned())

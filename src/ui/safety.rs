@@ -97,6 +97,7 @@ fn verdict_ui(ui: &mut Ui, ctx: &ViewContext<'_>, safety: &Safety) {
             ui.painter().circle_filled(dot.center(), 6.0, colour);
             let title = match safety.verdict {
                 Verdict::Clean => "Nothing in it runs",
+                Verdict::UnknownCode if safety.count(Class::Unknown) == 0 => "Not certain to be harmless",
                 Verdict::UnknownCode => "Loading it runs something unknown",
                 Verdict::Damaged => "Damaged, or contradicts itself",
                 Verdict::Dangerous => "Dangerous to load",

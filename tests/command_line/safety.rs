@@ -109,6 +109,8 @@ fn verifying_a_whole_file_prints_hashes_and_ends_well() {
         "pytorch/state_dict.pt",
         "keras/compressed_and_big_endian.h5",
         "keras/growing_in_two_dimensions.h5",
+        "keras/texts.h5",
+        "keras/many_links.h5",
         "safetensors/metadata.safetensors",
     ] {
         let output = run(&["inspect", "--verify"], &fixture(file));
@@ -133,6 +135,60 @@ fn a_flipped_bit_in_a_stored_tensor_is_found() {
     assert!(stdout(&output).contains("data/0: its checksum is"), "{}", stdout(&output));
     // Without being asked, what can be shown is shown.
     assert_eq!(run(&["inspect"], &path).status.code(), Some(0));
+}
+
+#[test]
+fn the_records_of_an_event_file_are_verified() {
+    let folder = fixture("logs");
+    let log = folder.join("tensorboard_v2/train/events.out.tfevents.1700000000.host.0.v2");
+    let whole = json(&run(&["inspect", "--verify", "--json"], &log));
+    assert_eq!(
+        (&whole["format"], &whole["verified"]["damage"]),
+        (&"tensorboard".into(), &serde_json::json!([]))
+    );
+    let records = whole["verified"]["records"].as_u64().expect("a number");
+    assert!(records > 2 && whole["verified"]["checksums"] == records * 2, "{whole}");
+    let mut bytes = std::fs::read(&log).expect("readable");
+    let at = bytes.len() - 8;
+    bytes[at] ^= 1;
+    let (_folder, path) = saved("events.out.tfevents.1", &bytes);
+    let output = run(&["inspect", "--verify"], &path);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stdout(&output).contains("\nDamaged\n"), "{}", stdout(&output));
+    // Without being asked to check it, a log is no checkpoint.
+    assert_eq!(run(&["inspect"], &path).status.code(), Some(2));
+}
+
+#[test]
+fn files_of_other_formats_with_the_same_tensors_have_one_hash_over_all() {
+    let contents = |name: &str| {
+        let found = json(&run(&["inspect", "--verify", "--json"], &fixture(name)));
+        found["verified"]["contents_sha256"].as_str().expect("a hash").to_owned()
+    };
+    let of_zip = contents("parity/zip.pt");
+    assert_eq!(of_zip, contents("parity/legacy.pth"));
+    assert_eq!(of_zip, contents("parity/single.safetensors"));
+    assert_ne!(of_zip, contents("pytorch/state_dict.pt"));
+}
+
+#[test]
+fn a_file_that_lost_its_end_is_damaged() {
+    for (name, file) in [
+        ("cut.safetensors", "safetensors/batch_norm.safetensors"),
+        ("cut.gguf", "gguf/tensor_types.gguf"),
+        ("cut.npy", "numpy/single.npy"),
+        ("cut.onnx", "onnx/dtypes.onnx"),
+        ("cut.h5", "keras/keras2_model.h5"),
+        ("cut.pth", "parity/legacy.pth"),
+    ] {
+        let bytes = std::fs::read(fixture(file)).expect("readable");
+        // More than what pads the last tensor.
+        let (_folder, path) = saved(name, &bytes[..bytes.len() - 40]);
+        let output = run(&["inspect", "--verify"], &path);
+        let is_told = output.status.code() == Some(1) && stdout(&output).contains("\ndamage: ");
+        let is_refused = output.status.code() == Some(2) && stdout(&output).is_empty();
+        assert!(is_told || is_refused, "{name}: {:?} {}", output.status.code(), stdout(&output));
+    }
 }
 
 /// Ends within this time, on a slow and busy machine.

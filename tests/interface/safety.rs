@@ -59,3 +59,51 @@ fn a_look_that_fails_says_why_and_can_be_repeated() {
     assert_eq!(run_jobs(&mut window), 1);
     assert!(!window.sees("The disk is gone."));
 }
+
+/// A window over a path, with every job done.
+fn opened(path: &Path) -> Window {
+    let mut window = window(true, |_| {});
+    let effects = apply(Command::OpenPaths(vec![path.to_owned()]), &mut window.state.borrow_mut());
+    window.effects.borrow_mut().extend(effects);
+    run_jobs(&mut window);
+    window
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_told_on_each_page_and_the_window_goes_on() {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("folder.pt")).expect("made");
+    std::os::unix::fs::symlink(at("loop_b.pt"), at("loop_a.pt")).expect("linked");
+    std::os::unix::fs::symlink(at("loop_a.pt"), at("loop_b.pt")).expect("linked");
+    std::fs::write(at("secret.pt"), b"\x80\x02}.").expect("written");
+    std::fs::set_permissions(at("secret.pt"), std::fs::Permissions::from_mode(0o000)).expect("set");
+    let made = std::process::Command::new("mkfifo").arg(at("pipe.pt")).status();
+    let mut odd =
+        vec![at("folder.pt"), at("missing.pt"), at("loop_a.pt"), std::path::PathBuf::from("/dev/zero")];
+    odd.extend(made.is_ok_and(|status| status.success()).then(|| at("pipe.pt")));
+    // An administrator may read everything.
+    odd.extend(std::fs::File::open(at("secret.pt")).is_err().then(|| at("secret.pt")));
+    for path in odd {
+        let start = std::time::Instant::now();
+        let mut window = opened(&path);
+        for page in ["Explore", "Compare", "Curves", "Metadata", "Safety", "Explore"] {
+            window.click(page);
+            run_jobs(&mut window);
+        }
+        assert!(start.elapsed().as_secs() < 20, "{}", path.display());
+        assert!(window.sees("Retry"), "{}: nothing says that it did not open", path.display());
+        assert!(window.state.borrow().session.current().is_some(), "{}", path.display());
+    }
+    // A name that is not UTF-8 is a name.
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pytorch/state_dict.pt");
+    let path = at("").join(std::ffi::OsStr::from_bytes(b"m\xff\xfe.pt"));
+    std::fs::copy(source, &path).expect("copied");
+    let window = opened(&path);
+    let state = window.state.borrow();
+    assert!(state.session.current().expect("open").checkpoint.value().is_some());
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ckptscope::analysis::safety::{Class, Safety, Verdict, judge};
 use ckptscope::formats;
-use ckptscope::model::Progress;
+use ckptscope::model::{Oddity, Progress};
 use serde_json::Value as Json;
 
 use crate::support::{Complaints, fixtures, folder};
@@ -123,6 +123,17 @@ fn a_folder_is_looked_through_with_everything_in_it() {
     let safety = safety_of(scratch.path());
     assert_eq!(safety.verdict, Verdict::Dangerous);
     assert!(safety.findings[0].place.starts_with("inner/optimizer.bin/"), "{:?}", safety.findings[0]);
+}
+
+#[test]
+fn links_to_other_files_are_found_in_a_group_of_very_many() {
+    let evidence =
+        formats::examine(&crate::support::fixture("keras/many_links").path, true, &Progress::new());
+    let evidence = evidence.unwrap();
+    assert_eq!(evidence.observed.get(&Oddity::ExternalLink), Some(&121));
+    // The one that is too long for the blocks of the group's heap.
+    assert!(evidence.observations.iter().any(|seen| seen.detail.contains("/shelf/far leads to")));
+    assert_eq!(judge(&evidence).verdict, Verdict::UnknownCode);
 }
 
 #[test]

@@ -112,7 +112,7 @@ pub fn bytes_of(checkpoint: &Checkpoint, id: TensorId) -> Result<Vec<u8>, ReadEr
 pub fn hash_of(checkpoint: &Checkpoint, id: TensorId) -> String {
     let mut hasher = Sha256::new();
     match read(checkpoint, id, |piece| hasher.update(piece)) {
-        Ok(()) => format!("{:x}", hasher.finalize()),
+        Ok(()) => hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
         Err(error) => format!("unreadable: {error}"),
     }
 }

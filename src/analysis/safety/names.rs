@@ -130,7 +130,9 @@ fn dangerous(module: &str, name: &str) -> Option<&'static str> {
     if name.split('.').any(|part| REACHING.contains(&part)) {
         return Some("Reaches the interpreter or the system through another module");
     }
-    None
+    // A method reached through its class.
+    let method = name.rsplit_once('.').map(|(_, method)| method);
+    method.is_some_and(|method| METHODS.contains(&method)).then_some(FILES_OR_CODE)
 }
 
 /// A name with dots: what it reaches at last may be listed by itself.
@@ -184,6 +186,47 @@ const REACHING: &[&str] = &[
     "check_call",
 ];
 
+/// Methods of classes that are harmless by themselves: they write or delete files, or run what they are given.
+const METHODS: &[&str] = &[
+    "chmod",
+    "dump",
+    "eval",
+    "exec",
+    "from_file",
+    "from_pretrained",
+    "hardlink_to",
+    "link_to",
+    "load",
+    "load_config",
+    "load_library",
+    "loads",
+    "mkdir",
+    "open",
+    "query",
+    "read_pickle",
+    "rename",
+    "rmdir",
+    "save",
+    "save_pretrained",
+    "symlink_to",
+    "to_csv",
+    "to_excel",
+    "to_feather",
+    "to_hdf",
+    "to_html",
+    "to_json",
+    "to_parquet",
+    "to_pickle",
+    "to_sql",
+    "to_xml",
+    "tofile",
+    "touch",
+    "unlink",
+    "write_bytes",
+    "write_text",
+];
+
+const FILES_OR_CODE: &str = "Writes or deletes files, or runs what it is given, through a method of a class";
 const COMMAND: &str = "Runs commands or programs";
 const CODE: &str = "Runs Python code that is given to it, or makes code out of values";
 const IMPORT: &str = "Imports or installs modules";
@@ -263,6 +306,11 @@ static DANGEROUS: &[(&str, &[&str], &str)] = &[
     ("unittest", &[], CODE),
     ("IPython", &[], CODE),
     ("lib2to3", &[], CODE),
+    ("tkinter", &[], CODE),
+    ("_tkinter", &[], CODE),
+    ("_interpreters", &[], CODE),
+    ("_xxsubinterpreters", &[], CODE),
+    ("_testcapi", &[], CODE),
     ("rlcompleter", &[], CODE),
     ("symtable", &[], CODE),
     (
@@ -368,6 +416,12 @@ static DANGEROUS: &[(&str, &[&str], &str)] = &[
     ("numpy.lib._datasource", &[], FILES),
     ("numpy.core.memmap", &[], FILES),
     ("numpy._core.memmap", &[], FILES),
+    ("scipy.io", &["FortranFile", "netcdf_file", "savemat", "mmwrite"], FILES),
+    ("scipy.io._fortran", &[], FILES),
+    ("scipy.io._netcdf", &[], FILES),
+    ("scipy", &["LowLevelCallable"], NATIVE),
+    ("scipy._lib._ccallback", &[], NATIVE),
+    ("sklearn.utils._testing", &[], FILES),
     ("numpy.ctypeslib", &[], NATIVE),
     ("torch", &["load", "save", "from_file", "compile", "import_ir_module"], LOADER),
     ("torch.serialization", &["load", "save", "_load", "_legacy_load"], LOADER),
@@ -375,6 +429,8 @@ static DANGEROUS: &[(&str, &[&str], &str)] = &[
     ("torch.jit._serialization", &[], LOADER),
     ("torch.package", &[], LOADER),
     ("torch.export", &["load", "save"], LOADER),
+    ("torch._C", &["import_ir_module", "import_ir_module_from_buffer", "PyTorchFileWriter"], LOADER),
+    ("torch.cuda", &["_compile_kernel"], NATIVE),
     ("torch.ops", &[], NATIVE),
     ("torch._ops", &[], NATIVE),
     ("torch.classes", &[], NATIVE),
@@ -412,6 +468,25 @@ static DANGEROUS: &[(&str, &[&str], &str)] = &[
     ("transformers.tools", &[], CODE),
     ("transformers.agents", &[], CODE),
     ("transformers.dynamic_module_utils", &[], CODE),
+    // Their constructors unpickle what they are given the path of (CVE-2023-6730, CVE-2023-7018).
+    ("transformers.models.rag", &[], LOADER),
+    (
+        "transformers.models.transfo_xl",
+        &["TransfoXLTokenizer", "TransfoXLCorpus", "LMOrderedIterator"],
+        LOADER,
+    ),
+    ("transformers.models.transfo_xl.tokenization_transfo_xl", &[], LOADER),
+    ("transformers.models.deprecated.transfo_xl.tokenization_transfo_xl", &[], LOADER),
+    ("lightning.pytorch.cli", &[], CODE),
+    ("pytorch_lightning.cli", &[], CODE),
+    ("pytorch_lightning.utilities.cli", &[], CODE),
+    ("lightning.app", &[], PROCESS),
+    ("lightning_app", &[], PROCESS),
+    ("accelerate.commands", &[], COMMAND),
+    ("accelerate.launchers", &[], PROCESS),
+    ("xgboost.tracker", &[], NETWORK),
+    ("xgboost.dask", &[], NETWORK),
+    ("pandas", &["ExcelFile"], NETWORK),
     ("ctypes", &[], NATIVE),
     ("_ctypes", &[], NATIVE),
     ("cffi", &[], NATIVE),
@@ -448,6 +523,9 @@ static EXCEPTED: &[(&str, &[&str])] = &[
     ("signal", &["Signals"]),
 ];
 
+const LOADS_MODEL: &str = "Loads another model from a path";
+const BUILDS: &str = "Makes whatever class or function its argument names";
+
 /// Known names that cannot be judged by themselves: module, names (none: the whole module), reason.
 static UNSURE: &[(&str, &[&str], &str)] = &[
     ("builtins", &["getattr"], "Reads any attribute; what it reads here is listed with it"),
@@ -459,7 +537,19 @@ static UNSURE: &[(&str, &[&str], &str)] = &[
     ),
     ("numpy.core", &["_ufunc_reconstruct"], "Imports a module by name"),
     ("numpy._core", &["_ufunc_reconstruct"], "Imports a module by name"),
-    ("keras.layers", &["TFSMLayer"], "Loads another model from a path"),
+    ("keras.layers", &["TFSMLayer"], LOADS_MODEL),
+    ("keras.export", &["TFSMLayer"], LOADS_MODEL),
+    ("keras.src.export", &[], LOADS_MODEL),
+    ("keras.activations", &["deserialize", "get"], BUILDS),
+    ("keras.losses", &["deserialize", "get"], BUILDS),
+    ("keras.metrics", &["deserialize", "get"], BUILDS),
+    ("keras.initializers", &["deserialize", "get"], BUILDS),
+    ("keras.regularizers", &["deserialize", "get"], BUILDS),
+    ("keras.src.activations", &["deserialize", "get"], BUILDS),
+    ("keras.src.losses", &["deserialize", "get"], BUILDS),
+    ("keras.src.metrics", &["deserialize", "get"], BUILDS),
+    ("keras.src.initializers", &["deserialize", "get"], BUILDS),
+    ("keras.src.regularizers", &["deserialize", "get"], BUILDS),
     ("torchvision.datasets", &[], "Can download files when it is made"),
     ("torchaudio.datasets", &[], "Can download files when it is made"),
     ("pytorch_lightning.loggers", &[], "Can write files and open connections when it is made"),

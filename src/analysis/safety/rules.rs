@@ -196,6 +196,12 @@ pub fn rule(kind: Oddity, names: &[String]) -> Rule {
             "TorchScript that opens files",
             "Operators of TorchScript that read or write files, or call Python. A model has no use for them.",
         ),
+        Oddity::CustomOperator => (
+            Warning,
+            UnknownCode,
+            "TorchScript that needs other libraries",
+            "It calls operators that do not come with PyTorch. The loading program must have loaded a library of native code that has them; the file does not carry it.",
+        ),
         Oddity::PythonSource => (
             Warning,
             UnknownCode,

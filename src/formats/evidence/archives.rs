@@ -3,14 +3,13 @@
 use std::io::Read;
 
 use flate2::Crc;
-use flate2::read::DeflateDecoder;
 
+use super::compressed::member_unpacker;
 use super::{Examiner, HEAD_BYTES, Part, inside, pickles, sources};
 use crate::formats::containers::hdf5 as hdf5_container;
 use crate::formats::containers::zip_records::{Record, Records, escapes};
 use crate::formats::containers::{npy, tar};
 use crate::model::{Oddity, ReadError};
-use crate::raw::source::SourceReader;
 use crate::raw::{ByteSource, limits};
 
 /// Members whose checksum is always verified: what is read whole anyway.
@@ -47,31 +46,20 @@ impl Examiner<'_> {
             if record.compressed == 0 && record.size == 0 {
                 continue;
             }
-            match record.method {
-                0 => {
-                    if record.crc32 == 0 {
-                        without_checksum += 1;
-                    } else if self.checksums || record.compressed <= CHECKED_BYTES {
-                        self.check(&stored, record, &name)?;
-                    }
-                    if record.size != record.compressed {
-                        let text = format!(
-                            "it is stored, but its sizes are {} and {}",
-                            record.compressed, record.size
-                        );
-                        self.evidence.observe(Oddity::BrokenArchive, &name, Some(record.header), text);
-                    }
-                    self.member(&stored, record, &members, &name)?;
+            if record.method == 0 {
+                if record.crc32 == 0 {
+                    without_checksum += 1;
+                } else if self.checksums || record.compressed <= CHECKED_BYTES {
+                    self.check(&stored, record, &name)?;
                 }
-                8 => {
-                    if let Some(inflated) = self.inflated(&stored, record, &name)? {
-                        self.member(&inflated, record, &members, &name)?;
-                    }
+                if record.size != record.compressed {
+                    let text =
+                        format!("it is stored, but its sizes are {} and {}", record.compressed, record.size);
+                    self.evidence.observe(Oddity::BrokenArchive, &name, Some(record.header), text);
                 }
-                method => {
-                    let text = format!("it is compressed by method {method}, which was not looked into");
-                    self.evidence.observe(Oddity::Compressed, &name, Some(record.header), text);
-                }
+                self.member(&stored, record, &members, &name)?;
+            } else if let Some(unpacked) = self.unpacked_member(&stored, record, &name)? {
+                self.member(&unpacked, record, &members, &name)?;
             }
         }
         if without_checksum > 0 {
@@ -119,17 +107,22 @@ impl Examiner<'_> {
         }
     }
 
-    /// What a deflated member holds, where a look at its beginning says that it can do something.
-    fn inflated(
+    /// What a compressed member holds, where a look at its beginning says that it can do something.
+    fn unpacked_member(
         &mut self,
         stored: &ByteSource,
         record: &Record,
         name: &str,
     ) -> Result<Option<ByteSource>, ReadError> {
-        let decoder = || DeflateDecoder::new(SourceReader::new(stored.clone()));
+        let Some(stream) = member_unpacker(stored, record.method) else {
+            let text = format!("it is compressed by method {}, which was not unpacked", record.method);
+            self.evidence.observe(Oddity::Compressed, name, Some(record.header), text);
+            // The method may be a lie that some programs do not believe.
+            return Ok(Some(stored.clone()));
+        };
         let mut head = Vec::new();
         // What comes before an error is still worth a look.
-        let begun = decoder().take(HEAD_BYTES).read_to_end(&mut head);
+        let begun = stream.take(HEAD_BYTES).read_to_end(&mut head);
         let is_whole = (head.len() as u64) < HEAD_BYTES;
         let matters =
             is_whole || record.size <= CHECKED_BYTES || self.checksums || is_interesting(&head, &record.name);
@@ -142,9 +135,12 @@ impl Examiner<'_> {
         }
         // One byte more shows a member that lies about its size.
         let most = record.size.saturating_add(1);
+        let Some(mut stream) = member_unpacker(stored, record.method).map(|stream| stream.take(most)) else {
+            return Ok(None);
+        };
         let unpacked = if record.size <= IN_MEMORY {
             let mut bytes = Vec::new();
-            let read = decoder().take(most).read_to_end(&mut bytes);
+            let read = stream.read_to_end(&mut bytes);
             if let Some(error) = begun.err().or(read.err()) {
                 let text = format!("it does not inflate to its end: {error}");
                 self.evidence.observe(Oddity::BrokenArchive, name, Some(record.header), text);
@@ -154,9 +150,7 @@ impl Examiner<'_> {
             }
             ByteSource::from_vec(bytes)
         } else {
-            let unpacked =
-                ByteSource::unpacked("a zip member", &mut decoder().take(most), most, self.progress);
-            match unpacked {
+            match ByteSource::unpacked("a zip member", &mut stream, most, self.progress) {
                 Ok(unpacked) => unpacked,
                 Err(error @ (ReadError::Io(_) | ReadError::Cancelled)) => return Err(error),
                 Err(error) => {
@@ -239,9 +233,8 @@ impl Examiner<'_> {
                     continue;
                 };
                 let Ok(stored) = source.slice("a zip member", data, record.compressed) else { continue };
-                let text = if record.method == 8 {
+                let text = if let Some(decoder) = member_unpacker(&stored, record.method) {
                     let mut bytes = Vec::new();
-                    let decoder = DeflateDecoder::new(SourceReader::new(stored));
                     // A source that breaks off is looked at as far as it goes; the member itself is reported.
                     decoder.take(sources::SOURCE_BYTES).read_to_end(&mut bytes).ok();
                     bytes

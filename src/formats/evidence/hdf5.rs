@@ -2,7 +2,7 @@
 
 use super::{Examiner, inside};
 use crate::formats::containers::hdf5::{self, Outside};
-use crate::model::{Oddity, ReadError, Value};
+use crate::model::{Oddity, ReadError, Severity, Value};
 use crate::raw::ByteSource;
 
 /// Where the superblock may stand behind a user block.
@@ -44,10 +44,13 @@ impl Examiner<'_> {
             let detail = format!("{} {what}", dataset.path);
             self.observe_about(kind, place, detail, vec![dataset.path.clone()]);
         }
-        for problem in
-            tree.problems.iter().filter(|problem| problem.severity == crate::model::Severity::Error)
-        {
-            self.evidence.observe(Oddity::Unreadable, place, problem.offset, problem.message.as_str());
+        for problem in &tree.problems {
+            let kind = match problem.severity {
+                Severity::Error => Oddity::Unreadable,
+                _ if problem.code == hdf5::UNREAD_LINKS => Oddity::Incomplete,
+                _ => continue,
+            };
+            self.evidence.observe(kind, place, problem.offset, problem.message.as_str());
         }
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! What a file would do when a program loads it, gathered without loading it.
 //!
 //! ```text
-//! path ─▶ Examiner ─┬ pickles   imports, calls with their arguments, pickles inside bytes, what follows a STOP
+//! path ─▶ Examiner ─┬ pickles   one after the other, and in bytes that belong to nothing
+//!                   │ ├ calls   imports, calls with their arguments
+//!                   │ └ embedded   pickles inside byte strings
 //!                   ├ archives  records that contradict each other, members; each member by its own bytes
 //!                   ├ hdf5      links and values outside the file, Keras configurations
 //!                   ├ configs   Keras: lambdas, functions and classes by module
@@ -12,8 +14,10 @@
 //! is broken for one program can run in another. What the findings mean is judged by `analysis::safety`.
 
 mod archives;
+mod calls;
 mod compressed;
 mod configs;
+mod embedded;
 mod expression;
 mod files;
 mod graphs;

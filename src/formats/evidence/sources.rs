@@ -1,5 +1,6 @@
 //! Code that is text: TorchScript, and templates that programs of language models fill in.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::Examiner;
@@ -8,6 +9,9 @@ use crate::formats::{Format, Probe};
 use crate::model::{Observation, Oddity, ReadError, Value};
 use crate::raw::ByteSource;
 
+/// Libraries of operators that are named of one source.
+const LIBRARIES_NAMED: usize = 50;
+
 /// Bytes of one source that are looked at.
 pub const SOURCE_BYTES: u64 = 4 << 20;
 
@@ -15,16 +19,45 @@ pub const SOURCE_BYTES: u64 = 4 << 20;
 ///
 /// Source: the schemas of `aten/src/ATen/native/native_functions.yaml` and `torch/csrc/jit/runtime/register_prim_ops.cpp`.
 const FILE_OPERATORS: [&str; 6] = [
-    "torch.save(",
-    "torch.from_file(",
-    "ops.aten.save(",
-    "ops.aten.from_file(",
-    "torch.load(",
+    "torch.save",
+    "torch.from_file",
+    "ops.aten.save",
+    "ops.aten.from_file",
+    "torch.load",
     "ops.prim.PythonOp",
 ];
 
+/// Libraries of operators that come with PyTorch and its companions, as `ops.NAME` calls them.
+const OPERATOR_LIBRARIES: [&str; 20] = [
+    "aten",
+    "prim",
+    "prims",
+    "quantized",
+    "quantized_decomposed",
+    "sparse",
+    "mkldnn",
+    "mkldnn_prepacked",
+    "prepacked",
+    "onednn",
+    "xnnpack",
+    "metal",
+    "vulkan",
+    "metal_prepack",
+    "vulkan_prepack",
+    "static_runtime",
+    "profiler",
+    "torchvision",
+    "image",
+    "torchaudio",
+];
+
 /// What a chat template has no use for: the way from a value to the interpreter around it.
-const ESCAPES: [&str; 10] = [
+///
+/// `attr` is the filter by which an attribute's name can be put together.
+const ESCAPES: [&str; 13] = [
+    "|attr(",
+    "\\x5f\\x5f",
+    "\\u005f",
     "__class__",
     "__globals__",
     "__builtins__",
@@ -41,10 +74,33 @@ impl Examiner<'_> {
     /// One source of TorchScript.
     pub(super) fn script_source(&mut self, text: &[u8], place: &str) {
         let text = String::from_utf8_lossy(text);
-        for (number, line) in text.lines().enumerate() {
-            if let Some(operator) = FILE_OPERATORS.iter().find(|operator| line.contains(**operator)) {
-                let text = format!("line {} calls {}", number + 1, operator.trim_end_matches('('));
+        let line = |at: usize| text.get(..at).map_or(0, |before| before.matches('\n').count()) + 1;
+        for operator in FILE_OPERATORS {
+            // Whether the name ends there and is called: PyTorch writes no space before the bracket, but reads one.
+            let call = text.match_indices(operator).find(|(at, name)| {
+                let rest = text.get(at + name.len()..).unwrap_or_default();
+                rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\\').starts_with(['(', '['])
+            });
+            if let Some((at, _)) = call {
+                let text = format!("line {} calls {operator}", line(at));
                 self.evidence.observe(Oddity::ScriptFileAccess, place, None, text);
+            }
+        }
+        let mut named = BTreeSet::new();
+        for (at, mark) in text.match_indices("ops.") {
+            let is_word = |c: char| c.is_alphanumeric() || c == '_';
+            let before = text.get(..at).unwrap_or_default();
+            let before = before.strip_suffix("torch.").unwrap_or(before).chars().next_back();
+            let rest = text.get(at + mark.len()..).unwrap_or_default();
+            let library = rest.get(..rest.find(|c| !is_word(c)).unwrap_or(rest.len())).unwrap_or_default();
+            let is_call = rest.get(library.len()..).is_some_and(|rest| rest.starts_with('.'));
+            let is_own = before.is_none_or(|c| !is_word(c) && c != '.');
+            if is_own && is_call && !OPERATOR_LIBRARIES.contains(&library) && named.insert(library) {
+                let text = format!("line {} calls an operator of the library {library:?}", line(at));
+                self.evidence.observe(Oddity::CustomOperator, place, None, text);
+            }
+            if named.len() >= LIBRARIES_NAMED {
+                break;
             }
         }
     }
@@ -64,8 +120,12 @@ impl Examiner<'_> {
 
     /// A template in the metadata of a language model.
     pub(super) fn template(&mut self, key: &str, text: &str, place: &str) {
-        let names: Vec<String> =
-            ESCAPES.iter().filter(|name| text.contains(**name)).map(|&name| name.to_owned()).collect();
+        // Names that are put together from pieces of text read as one without what stands between the pieces.
+        let joined: String =
+            text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '\'' | '"' | '~' | '+')).collect();
+        let is_in = |name: &str| text.contains(name) || name.starts_with(['_', '|']) && joined.contains(name);
+        let names = ESCAPES.iter().filter(|name| is_in(name));
+        let names: Vec<String> = names.map(|&name| name.to_owned()).collect();
         if !names.is_empty() {
             let detail = format!("{key} is a template that names {}", names.join(", "));
             self.observe_about(Oddity::TemplateCode, place, detail, names);

@@ -11,6 +11,7 @@
 //! <https://github.com/tensorflow/tensorflow/blob/v2.16.1/tensorflow/core/util/event.proto>,
 //! <https://github.com/tensorflow/tensorflow/blob/v2.16.1/tensorflow/core/framework/summary.proto>.
 
+pub mod frames;
 mod records;
 mod summary;
 

@@ -2,6 +2,7 @@
 
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
+use crate::formats::containers::sstable::masked;
 use crate::model::Problem;
 use crate::raw::source::SourceReader;
 use crate::raw::{ByteSource, limits};
@@ -58,7 +59,7 @@ impl Records {
         let (length, crc) = header.split_at(8);
         let Ok(length_bytes) = <[u8; 8]>::try_from(length) else { return Next::End };
         let length = u64::from_le_bytes(length_bytes);
-        if Some(masked(&length_bytes)) != little(crc) {
+        if Some(checksum(&length_bytes)) != little(crc) {
             return self.stop(
                 "bad-checksum",
                 "the length of a record does not have its checksum; the rest was not read",
@@ -81,7 +82,7 @@ impl Records {
             return self.stop("unreadable", &error.to_string());
         }
         let (data, crc) = self.buffer.split_at(length as usize);
-        if Some(masked(data)) != little(crc) {
+        if Some(checksum(data)) != little(crc) {
             return Next::Damaged(format!(
                 "the checksum of the one at offset {} does not hold",
                 start - HEADER
@@ -103,16 +104,16 @@ impl Records {
 /// Whether bytes begin with the length of a record and its checksum.
 pub fn starts_like_one(head: &[u8]) -> bool {
     let Some((length, rest)) = head.split_first_chunk::<8>() else { return false };
-    rest.get(..4).and_then(little) == Some(masked(length))
+    rest.get(..4).and_then(little) == Some(checksum(length))
 }
 
-fn little(bytes: &[u8]) -> Option<u32> {
+pub fn little(bytes: &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(<[u8; 4]>::try_from(bytes).ok()?))
 }
 
-/// Rotated and offset, so that the checksum of data with its own checksum inside stays useful.
-fn masked(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
+/// The checksum of bytes as it is written.
+pub fn checksum(bytes: &[u8]) -> u32 {
+    masked(crc32c::crc32c(bytes))
 }
 
 #[cfg(test)]
@@ -122,7 +123,7 @@ mod tests {
     #[test]
     fn a_length_without_its_checksum_is_no_record() {
         let mut head = 24u64.to_le_bytes().to_vec();
-        head.extend(masked(&24u64.to_le_bytes()).to_le_bytes());
+        head.extend(checksum(&24u64.to_le_bytes()).to_le_bytes());
         assert!(starts_like_one(&head));
         head[8] ^= 1;
         assert!(!starts_like_one(&head) && !starts_like_one(&[0; 20]) && !starts_like_one(b""));

@@ -4,6 +4,7 @@
 //! whole group unreadable. Symbol tables are therefore handed over without their soft links, which are kept aside.
 //! The library does not tell where an object is either; the reads that it makes do.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hdf5::{FormatError, Source};
@@ -16,7 +17,7 @@ use crate::raw::ByteSource;
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// Soft links of symbol tables: where name and target are in the group's local heap.
-    pub soft_links: Vec<(u64, u64)>,
+    pub soft_links: BTreeSet<(u64, u64)>,
     /// Where the first read was.
     pub first_read: Option<u64>,
     /// Where the last object header of the new form was read.
@@ -99,8 +100,8 @@ impl Adapter {
         let mut seen = self.watch.seen();
         for link in soft {
             // A node may be read more than once.
-            if seen.soft_links.len() < SOFT_LINKS && !seen.soft_links.contains(&link) {
-                seen.soft_links.push(link);
+            if seen.soft_links.len() < SOFT_LINKS {
+                seen.soft_links.insert(link);
             }
         }
         drop(seen);

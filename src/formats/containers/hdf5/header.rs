@@ -10,6 +10,8 @@
 use crate::model::ReadError;
 use crate::raw::{ByteCursor, ByteSource};
 
+/// Type of a message that says where a group of many links keeps them.
+pub(super) const LINK_INFO: u16 = 2;
 /// Type of a message that describes the fill value.
 pub(super) const FILL_VALUE: u16 = 5;
 /// Type of a message that holds one link.

@@ -1,9 +1,11 @@
 //! Links that lead to no object of this file by themselves: soft and external ones. They are listed and never followed.
 //!
-//! The old form of a group keeps names and targets in a local heap; the new form has a message per link. Groups of
-//! very many links, which have an index of their own, are left out here.
+//! The old form of a group keeps names and targets in a local heap; the new form has a message per link, in the header
+//! of the group or, where there are many, in a fractal heap with an index by name.
 
+use super::fractal_heap::FractalHeap;
 use super::header::{self, Widths};
+use super::record_tree::RecordTree;
 use crate::model::ReadError;
 use crate::raw::{ByteCursor, ByteSource};
 
@@ -21,29 +23,93 @@ pub struct Link {
 /// Bytes of a link's name or target.
 const NAME_BYTES: u64 = 1 << 16;
 
+/// Links kept of one group.
+const LINKS: usize = 100_000;
+
 /// The links of the group whose header is at `at`. `soft` are the places in the local heap of names and targets that
-/// the symbol tables of an old group have.
+/// the symbol tables of an old group have. Also returns why some could not be read.
 pub(super) fn of_group(
     source: &ByteSource,
     at: u64,
     widths: Widths,
     soft: &[(u64, u64)],
-) -> Result<Vec<Link>, ReadError> {
-    let mut links = Vec::new();
-    for (kind, body) in header::messages(source, at, widths)? {
-        match kind {
-            header::LINK => links.extend(message(&body)?),
-            header::SYMBOL_TABLE if !soft.is_empty() => {
-                let mut cursor = ByteCursor::new(&body, 0);
-                widths.address(&mut cursor)?;
-                if let Some(heap) = widths.address(&mut cursor)? {
-                    links.extend(from_heap(source, heap, widths, soft)?);
-                }
+) -> (Vec<Link>, Option<ReadError>) {
+    let mut found = Found::default();
+    match header::messages(source, at, widths) {
+        Err(error) => found.error = Some(error),
+        Ok(messages) => {
+            for (kind, body) in messages {
+                let read = match kind {
+                    header::LINK => message(&body).map(|link| found.links.extend(link)),
+                    header::LINK_INFO => found.indexed(source, &body, widths),
+                    header::SYMBOL_TABLE if !soft.is_empty() => found.old(source, &body, widths, soft),
+                    _ => Ok(()),
+                };
+                found.keep(read);
             }
-            _ => {}
         }
     }
-    Ok(links)
+    (found.links, found.error)
+}
+
+/// What was read of a group.
+#[derive(Default)]
+struct Found {
+    links: Vec<Link>,
+    /// The first.
+    error: Option<ReadError>,
+}
+
+impl Found {
+    fn keep(&mut self, read: Result<(), ReadError>) {
+        if let Err(error) = read {
+            self.error.get_or_insert(error);
+        }
+    }
+
+    /// Links in the symbol tables of an old group.
+    fn old(
+        &mut self,
+        source: &ByteSource,
+        body: &[u8],
+        widths: Widths,
+        soft: &[(u64, u64)],
+    ) -> Result<(), ReadError> {
+        let mut cursor = ByteCursor::new(body, 0);
+        widths.address(&mut cursor)?;
+        if let Some(heap) = widths.address(&mut cursor)? {
+            self.links.extend(from_heap(source, heap, widths, soft)?);
+        }
+        Ok(())
+    }
+
+    /// Links of a group that has them in a heap. Section IV.A.2.c of the specification: version, flags, [largest order],
+    /// address of the heap, address of the index by name. Its records are of type 5: a hash, and the id in the heap.
+    fn indexed(&mut self, source: &ByteSource, body: &[u8], widths: Widths) -> Result<(), ReadError> {
+        const WHAT: &str = "an HDF5 link index";
+        let mut cursor = ByteCursor::new(body, 0);
+        cursor.take(WHAT, 1)?;
+        let flags = cursor.u8(WHAT)?;
+        cursor.take(WHAT, if flags & 1 != 0 { 8 } else { 0 })?;
+        let heap = widths.address(&mut cursor)?;
+        let index = widths.address(&mut cursor)?;
+        let (Some(heap), Some(index)) = (heap, index) else { return Ok(()) };
+        let heap = FractalHeap::open(source, heap, widths)?;
+        let tree = RecordTree::open(source, index, widths)?;
+        if tree.kind != 5 {
+            return Err(ReadError::malformed(WHAT, index, "its records are not names"));
+        }
+        tree.visit(source, &mut |record| {
+            if self.links.len() < LINKS {
+                let id = record.get(4..).unwrap_or_default();
+                // One that is broken must not hide the others.
+                let read = heap.object(source, id).and_then(|bytes| message(&bytes));
+                let read = read.map(|link| self.links.extend(link));
+                self.keep(read);
+            }
+            Ok(())
+        })
+    }
 }
 
 /// Section III.D of the specification: "HEAP", version, 3 unused bytes, size, free list, address of the data.

@@ -16,8 +16,10 @@ mod chunk_tree;
 mod chunk_values;
 mod dataset;
 mod fletcher;
+mod fractal_heap;
 mod header;
 mod links;
+mod record_tree;
 
 pub use dataset::{Dataset, Outside};
 pub use links::Link;
@@ -252,9 +254,14 @@ pub fn walk(source: &ByteSource, in_file: bool, progress: &Progress) -> Result<T
             Err(error) => tree.problems.push(listing_failed("groups", &path, &error)),
         }
         let soft = std::mem::take(&mut soft_links);
-        let links = at.zip(widths).and_then(|(at, widths)| links::of_group(source, at, widths, &soft).ok());
+        let links = at.zip(widths).map(|(at, widths)| links::of_group(source, at, widths, &soft));
+        let (links, unread) = links.unwrap_or_default();
+        if let Some(reason) = unread {
+            let message = format!("links of {} could not be read: {reason}", shown(&path));
+            tree.problems.push(Problem::warning(UNREAD_LINKS, message));
+        }
         tree.groups_by_path.insert(path.clone(), tree.groups.len());
-        tree.groups.push(Group { path, attributes, groups: names, links: links.unwrap_or_default() });
+        tree.groups.push(Group { path, attributes, groups: names, links });
     }
     let links = tree.groups.iter().map(|group| group.links.len()).sum::<usize>();
     if links > 0 {
@@ -277,6 +284,9 @@ pub fn walk(source: &ByteSource, in_file: bool, progress: &Progress) -> Result<T
 }
 
 const LISTING: &str = "hdf5-group";
+
+/// Links that are not known, so that they may lead anywhere.
+pub const UNREAD_LINKS: &str = "hdf5-unread-links";
 
 fn listing_failed(what: &str, path: &str, error: &hdf5::Error) -> Problem {
     Problem::error(LISTING, format!("the {what} of group {} could not be listed: {error}", shown(path)))
