@@ -90,6 +90,15 @@ const SMALLER: &[&str] = &[
     "mlogloss",
     "der",
     "ber",
+    "hd",
+    "hausdorff",
+    "assd",
+    "rel",
+    "bits",
+    "mcd",
+    "dcf",
+    "xent",
+    "wasserstein",
 ];
 
 /// Quantities of which more is better.
@@ -155,6 +164,13 @@ const LARGER: &[&str] = &[
     "rew",
     "match",
     "nmi",
+    "sacrebleu",
+    "chrf",
+    "spearmanr",
+    "pearsonr",
+    "sisnr",
+    "explained",
+    "concordance",
 ];
 
 /// Quantities that are followed over training without being better either way.
@@ -310,6 +326,12 @@ mod tests {
             ("valIoU", Some(Direction::Max)),
             ("rougeL", Some(Direction::Max)),
             ("test_rouge2", Some(Direction::Max)),
+            ("test_acc1", Some(Direction::Max)),
+            ("hd95", Some(Direction::Min)),
+            ("minDCF", Some(Direction::Min)),
+            ("bits_per_byte", Some(Direction::Min)),
+            ("eval_exact_match", Some(Direction::Max)),
+            ("explained_variance", Some(Direction::Max)),
             ("rollout/ep_rew_mean", Some(Direction::Max)),
             ("learning_rate", None),
             ("temperature", None),

@@ -76,6 +76,9 @@ pub fn looks_like(probe: &Probe) -> String {
         return "perhaps the weights of an OpenVINO model, whose description is the .xml file beside it; open the checkpoint it was converted from"
             .to_owned();
     }
+    if matches!(probe.file_name().as_str(), "fingerprint.pb" | "keras_metadata.pb") {
+        return "a part of a TensorFlow SavedModel; open the folder it is in".to_owned();
+    }
     let kind = match probe.path().extension().and_then(|extension| extension.to_str()) {
         Some("index") => "TensorFlow index",
         Some("pb") => "protobuf",
