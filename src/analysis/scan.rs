@@ -17,8 +17,8 @@ use super::slice::value_dims;
 use super::{Statistics, StatisticsBuilder, ValueTable};
 use crate::model::{Cancelled, Checkpoint, Progress, ReadError, TensorId};
 
-/// Bytes read at a time: what is read is still in the second-level cache when it is added up.
-const PIECE_BYTES: usize = 512 << 10;
+/// Bytes read at a time: what is read, and where it came from, is still in the second-level cache when it is added up.
+const PIECE_BYTES: usize = 128 << 10;
 
 /// What is known of one tensor after its values were read: small enough to be kept for every tensor of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -71,6 +71,7 @@ impl Format for Numpy {
             file_bytes: source.len(),
             counts_known: false,
             python_types: PythonTypes::default(),
+            versioned_modules: Vec::new(),
             reader: Box::new(Reader { arrays: catalogue.arrays }),
         })
     }

@@ -15,6 +15,8 @@ pub enum Purpose {
     Tree,
     /// The rows of the table of statistics.
     Table,
+    /// The rows of a comparison.
+    Pairs,
     /// The layers as a summary prints them.
     Layers,
     /// What the rules of health say.
@@ -27,6 +29,7 @@ impl Purpose {
         match self {
             Self::Tree => "Putting the tree in order",
             Self::Table => "Putting tensors in order",
+            Self::Pairs => "Putting pairs in order",
             Self::Layers => "Counting layers",
             Self::Verdict => "Judging what was found",
         }

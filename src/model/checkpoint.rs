@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use super::{
     LayerTree, Problem, Progress, PythonTypes, ReadError, Severity, TensorId, TensorInfo, TensorRole, Value,
+    role,
 };
 
 /// Reads values of one checkpoint's tensors. Implemented once per format; used through [`Checkpoint`].
@@ -79,6 +80,9 @@ pub struct CheckpointParts {
     pub file_bytes: u64,
     /// Whether the file tells which tensors are the model's parameters. Otherwise counts are not claimed.
     pub counts_known: bool,
+    /// Modules of PyTorch state dictionaries whose version is at least 2, by the keys that lead to them. Only where the file
+    /// tells versions: dictionaries that were made by hand have none.
+    pub versioned_modules: Vec<String>,
     /// Reads values.
     pub reader: Box<dyn TensorReader>,
 }
@@ -114,6 +118,7 @@ impl Checkpoint {
     pub fn new(path: &Path, mut parts: CheckpointParts) -> Self {
         parts.problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
         parts.problems.truncate(PROBLEMS_KEPT);
+        role::find_pruning_masks(&mut parts.tensors);
         let totals = totals(&parts);
         Self {
             path: path.to_owned(),
@@ -170,6 +175,11 @@ impl Checkpoint {
     /// What types the containers of a pickle had.
     pub fn python_types(&self) -> &PythonTypes {
         &self.parts.python_types
+    }
+
+    /// See [`CheckpointParts::versioned_modules`].
+    pub fn versioned_modules(&self) -> &[String] {
+        &self.parts.versioned_modules
     }
 
     /// Layers in the model's order; empty where the file has none.

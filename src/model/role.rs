@@ -3,13 +3,17 @@
 //! A PyTorch file rarely marks buffers. What is left are the names that standard layers give them, and that integers cannot
 //! have gradients. The evidence is kept with each tensor, so that a guess is not taken for a fact.
 
-use super::{Dtype, Shape, TensorRole};
+use std::collections::HashSet;
+
+use super::{Dtype, Shape, TensorInfo, TensorRole};
 
 /// Why a tensor has the role it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoleEvidence {
     /// The file marks it: a `Parameter` object, a module's `_parameters` or `_buffers`, a list of buffer names.
     Declared,
+    /// The file marks it as a buffer that `state_dict()` leaves out (`persistent=False`).
+    NotSaved,
     /// Its name is one that standard layers give to buffers.
     BufferName,
     /// A square mask where attention layers keep theirs.
@@ -27,6 +31,7 @@ impl RoleEvidence {
     pub fn text(self) -> &'static str {
         match self {
             Self::Declared => "the file marks it so",
+            Self::NotSaved => "the file marks it as one that state_dict() leaves out",
             Self::BufferName => "standard layers give this name to buffers",
             Self::Mask => "a square mask where attention layers keep theirs",
             Self::Integers => "integers and truth values have no gradients",
@@ -60,6 +65,21 @@ pub fn of_state_dict(name: &str, dtype: &Dtype, shape: &Shape) -> (TensorRole, R
         (TensorRole::Parameter, RoleEvidence::Assumed)
     } else {
         (TensorRole::Buffer, RoleEvidence::Integers)
+    }
+}
+
+/// Pruned layers keep a parameter as `X_orig` and its mask as `X_mask`, a buffer: only both names together tell.
+/// Source: `BasePruningMethod.apply` in `torch/nn/utils/prune.py`.
+pub fn find_pruning_masks(tensors: &mut [TensorInfo]) {
+    let pruned: HashSet<String> =
+        tensors.iter().filter_map(|tensor| tensor.name.strip_suffix("_orig")).map(str::to_owned).collect();
+    if pruned.is_empty() {
+        return;
+    }
+    for tensor in tensors.iter_mut().filter(|tensor| tensor.role_evidence == Some(RoleEvidence::Assumed)) {
+        if tensor.name.strip_suffix("_mask").is_some_and(|name| pruned.contains(name)) {
+            (tensor.role, tensor.role_evidence) = (TensorRole::Buffer, Some(RoleEvidence::BufferName));
+        }
     }
 }
 

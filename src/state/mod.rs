@@ -11,6 +11,7 @@ pub mod export;
 pub mod looks;
 pub mod metadata;
 pub mod notices;
+pub mod outline;
 pub mod safety;
 pub mod scan;
 pub mod selection;

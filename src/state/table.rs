@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
+use super::outline::AT_ONCE;
 use super::scan::{Scan, Statistic};
-use super::tree::{AT_ONCE, Item};
+use super::tree::Item;
 use crate::jobs::Preparation;
 use crate::model::layer_tree::natural_cmp;
 use crate::model::{Cancelled, Checkpoint, NodeId, Progress, TensorId};

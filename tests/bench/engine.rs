@@ -8,6 +8,7 @@
 #![allow(clippy::expect_used, reason = "a benchmark fails by panicking")]
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use ckptscope::analysis::{StatisticsBuilder, scan};
 use ckptscope::formats;
@@ -48,6 +49,53 @@ fn against_reading() {
         });
         println!("{}", ratio.line(dtype.name()));
     }
+    println!();
+    until_cancelled();
+}
+
+/// Bytes of the file whose scan is cancelled: zeros that take no space, enough for seconds.
+const CANCELLED: u64 = 16 << 30;
+
+/// Prints how long a scan goes on after it was cancelled.
+#[allow(clippy::print_stdout, reason = "the result of the benchmark")]
+fn until_cancelled() {
+    let header = format!(
+        "{{\"weight\":{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[0,{CANCELLED}]}}}}",
+        CANCELLED / 4
+    );
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(&(header.len() as u64).to_le_bytes()).expect("written");
+    file.write_all(header.as_bytes()).expect("written");
+    file.as_file().set_len(8 + header.len() as u64 + CANCELLED).expect("a sparse file");
+    let checkpoint = formats::open(file.path(), &Progress::new()).expect("a checkpoint");
+    let mut times: Vec<Duration> = (0..20)
+        .map(|round| {
+            let progress = Progress::new();
+            std::thread::scope(|scope| {
+                let scanning = scope.spawn(|| {
+                    let found =
+                        scan::scan(&checkpoint, &[TensorId(0)], scan::threads(), &progress, &|_, found| {
+                            drop(found)
+                        });
+                    (found.is_err(), Instant::now())
+                });
+                std::thread::sleep(Duration::from_millis(50 + 7 * round));
+                let asked = Instant::now();
+                progress.cancel();
+                let (cancelled, ended) = scanning.join().expect("no panic");
+                assert!(cancelled, "the scan was over too early");
+                ended - asked
+            })
+        })
+        .collect();
+    times.sort_unstable();
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    println!(
+        "A scan ends {:.1} ms after it is cancelled (median of {}; at most {:.1} ms)",
+        milliseconds(times[times.len() / 2]),
+        times.len(),
+        milliseconds(times[times.len() - 1])
+    );
     println!();
 }
 

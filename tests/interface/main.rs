@@ -69,6 +69,7 @@ fn checkpoint() -> Arc<Checkpoint> {
         file_bytes: 4096,
         counts_known: true,
         python_types: PythonTypes::default(),
+        versioned_modules: Vec::new(),
         reader: Box::new(Zeros),
     };
     Arc::new(Checkpoint::new(Path::new("/models/small.safetensors"), parts))

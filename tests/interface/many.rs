@@ -85,6 +85,20 @@ fn rows_stay_until_the_ones_asked_for_last_are_there() {
 }
 
 #[test]
+fn pairs_stay_until_the_ones_asked_for_last_are_there() {
+    let (mut window, _) = Frames::comparing(TENSORS);
+    window.change_pairs(PairsChange::SortBy(CompareColumn::Name));
+    window.change_pairs(PairsChange::Filter("layers.77.".to_owned()));
+    let table = &window.state.compare.table;
+    assert_eq!((table.rows().len(), table.is_awaiting_rows()), (TENSORS, true), "no frame waits for rows");
+    window.frame(Vec::new());
+    window.frame(Vec::new());
+    let table = &window.state.compare.table;
+    assert_eq!((Some(table.rows().len()), table.is_awaiting_rows()), (table.matching(), false));
+    assert!(table.rows().len() < TENSORS);
+}
+
+#[test]
 fn one_layer_opens_and_closes_at_once() {
     let mut window = Frames::new(TENSORS);
     window.change(TreeChange::ExpandAll);

@@ -272,6 +272,7 @@ fn in_memory(tensors: &[(&str, &[f32])], in_order: Option<usize>, fails: bool) -
             file_bytes: 0,
             counts_known: false,
             python_types: PythonTypes::default(),
+            versioned_modules: Vec::new(),
             reader: Box::new(reader),
         },
     )

@@ -196,6 +196,7 @@ pub fn made(
         file_bytes: 0,
         counts_known: false,
         python_types: PythonTypes::default(),
+        versioned_modules: Vec::new(),
         reader: Box::new(Made { bytes, on_read: Box::new(on_read) }),
     };
     Checkpoint::new(Path::new("made"), parts)

@@ -52,6 +52,7 @@ pub fn checkpoint(count: usize) -> Arc<Checkpoint> {
         file_bytes: 1 << 30,
         counts_known: true,
         python_types: PythonTypes::default(),
+        versioned_modules: Vec::new(),
         reader: Box::new(Nothing),
     };
     Arc::new(Checkpoint::new(Path::new("/models/many.safetensors"), parts))

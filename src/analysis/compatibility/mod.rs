@@ -105,14 +105,13 @@ impl Compatibility {
     pub fn of(checkpoint: &Checkpoint, model: &Checkpoint) -> Self {
         let is_keras = model.format().starts_with("keras");
         let loader = if is_keras { Loader::KerasWeights } else { Loader::StateDict };
-        let pickled = checkpoint.format().starts_with("pytorch");
         let from = StateDict::candidates(checkpoint);
         let into = StateDict::candidates(model);
         let mut best: Option<(LoadReport, &StateDict, &StateDict)> = None;
         // The first of equal ones: candidates come with the most tensors first.
         for target in &into {
             for source in &from {
-                let report = load(checkpoint, source, model, target, loader, pickled, &[]);
+                let report = load(checkpoint, source, model, target, loader, &[]);
                 let score = |report: &LoadReport| (report.matched.len(), report.shape_mismatches.len());
                 if best.as_ref().is_none_or(|(found, ..)| score(&report) > score(found)) {
                     best = Some((report, source, target));
@@ -123,12 +122,12 @@ impl Compatibility {
             // A side without tensors: everything of the other is missing or unexpected.
             let empty = StateDict::default();
             let (source, target) = (from.first().unwrap_or(&empty), into.first().unwrap_or(&empty));
-            let report = load(checkpoint, source, model, target, loader, pickled, &[]);
+            let report = load(checkpoint, source, model, target, loader, &[]);
             let (checkpoint_prefix, model_prefix) = (source.prefix.clone(), target.prefix.clone());
             let configuration = ConfigurationReport::of(checkpoint, model);
             return Self { loader, checkpoint_prefix, model_prefix, report, fix: None, configuration };
         };
-        let judge = |rules: &[RenameRule]| load(checkpoint, source, model, target, loader, pickled, rules);
+        let judge = |rules: &[RenameRule]| load(checkpoint, source, model, target, loader, rules);
         let fix =
             if report.loads() { None } else { find_fix(checkpoint, source, model, target, &report, judge) };
         Self {
@@ -198,16 +197,12 @@ fn load(
     model: &Checkpoint,
     target: &StateDict,
     loader: Loader,
-    pickled: bool,
     rules: &[RenameRule],
 ) -> LoadReport {
     let mut report = LoadReport::default();
     let mut offered: HashMap<String, TensorId> = HashMap::with_capacity(source.ids.len());
-    let mut modules: HashSet<String> = HashSet::new();
     for &id in &source.ids {
-        let key = RenameRule::apply_all(rules, source.key(checkpoint, id)).into_owned();
-        modules.insert(key[..key.rfind('.').map_or(0, |at| at + 1)].to_owned());
-        offered.insert(key, id);
+        offered.insert(RenameRule::apply_all(rules, source.key(checkpoint, id)).into_owned(), id);
     }
     let mut missing = Vec::new();
     for &wanted in &target.ids {
@@ -226,15 +221,37 @@ fn load(
             add_pair(&mut report, checkpoint, found, model, wanted);
         });
     }
-    // Batch norm counts from zero where the dictionary has no version of at least 2 for it. Pickles carry versions for the
-    // modules that were saved: https://github.com/pytorch/pytorch/blob/v2.8.0/torch/nn/modules/batchnorm.py#L117-L138
+    let counted = batch_counters(checkpoint, source, rules);
     let by_default = |id: &TensorId| {
-        let module = target.key(model, *id).strip_suffix("num_batches_tracked");
-        loader == Loader::StateDict && module.is_some_and(|module| !pickled || !modules.contains(module))
+        let key = target.key(model, *id);
+        loader == Loader::StateDict && key.ends_with(COUNTER) && !counted.contains(key)
     };
     (report.filled_by_default, report.missing) = missing.into_iter().partition(by_default);
     report.unexpected = unexpected;
     report
+}
+
+/// What batch norm counts its batches in, from version 2 on. A dictionary that has no such version for the module loads
+/// without it: <https://github.com/pytorch/pytorch/blob/v2.8.0/torch/nn/modules/batchnorm.py#L117-L138>.
+const COUNTER: &str = "num_batches_tracked";
+
+/// The counters that a checkpoint must have: those of modules of which it has a version, and of the modules of a whole model.
+fn batch_counters(checkpoint: &Checkpoint, source: &StateDict, rules: &[RenameRule]) -> HashSet<String> {
+    let renamed = |module: &str| {
+        let key = if module.is_empty() { COUNTER.to_owned() } else { format!("{module}.{COUNTER}") };
+        RenameRule::apply_all(rules, &key).into_owned()
+    };
+    let whole = source.ids.iter().filter(|_| !checkpoint.layers().is_empty()).filter_map(|&id| {
+        let key = source.key(checkpoint, id);
+        Some(key.rsplit_once('.').map_or("", |(module, _)| module))
+    });
+    // The prefix ends in a dot; the dictionary itself is a module too.
+    let within = |module: &'_ str| match module.strip_prefix(source.prefix.as_str()) {
+        Some(inside) => Some(inside.to_owned()),
+        None => (source.prefix.strip_suffix('.') == Some(module)).then(String::new),
+    };
+    let versioned = checkpoint.versioned_modules().iter().filter_map(|module| within(module));
+    versioned.map(|module| renamed(&module)).chain(whole.map(renamed)).collect()
 }
 
 fn add_pair(

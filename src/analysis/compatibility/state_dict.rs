@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Checkpoint, TensorId, TensorInfo, TensorRole};
+use crate::model::{Checkpoint, RoleEvidence, TensorId, TensorInfo, TensorRole};
 
 /// The tensors of one model within a file: those whose names begin alike (`model_state_dict.`).
 #[derive(Debug, Clone, Default)]
@@ -54,7 +54,12 @@ impl StateDict {
 }
 
 fn is_of_model(tensor: &TensorInfo) -> bool {
-    matches!(tensor.role, TensorRole::Parameter | TensorRole::Buffer | TensorRole::Unknown | TensorRole::Ema)
+    let is_saved = tensor.role_evidence != Some(RoleEvidence::NotSaved);
+    is_saved
+        && matches!(
+            tensor.role,
+            TensorRole::Parameter | TensorRole::Buffer | TensorRole::Unknown | TensorRole::Ema
+        )
 }
 
 /// What stands before the layer in a tensor's name.

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::expression::{arguments, shown};
 use super::{Examiner, HEAD_BYTES, Part, inside, joblib_follows};
 use crate::formats::containers::pickle::{self, Call, Content, Graph, Node, NodeId, Trick};
+use crate::formats::pytorch;
 use crate::model::{Import, LoadCall, Oddity, ReadError};
 use crate::raw::ByteSource;
 
@@ -34,10 +35,7 @@ const TABLE_BYTES: u64 = 64 << 20;
 /// Opcodes that are read of a broken stream.
 const OPCODES: u64 = 1 << 26;
 
-/// The second opcode of the stream that begins a PyTorch file before 1.6: a number of ten bytes.
-const LEGACY: &[u8] = &[0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.'];
-const LEGACY_TEXT: &[u8] = b"L119547037146038801333356L\n.";
-/// Pickles of such a file: magic number, protocol, system, object, keys of the storages. Raw values follow.
+/// Pickles of a PyTorch file before 1.6: magic number, protocol, system, object, keys of the storages. Raw values follow.
 const LEGACY_PICKLES: usize = 5;
 
 /// Whether bytes begin with the mark of a pickle: an opcode that says the protocol.
@@ -100,8 +98,7 @@ impl Examiner<'_> {
         part: Part,
     ) -> Result<bool, ReadError> {
         let head = source.read_up_to("a pickle", 0, 64)?;
-        let is_legacy =
-            head.get(2..).is_some_and(|rest| rest.starts_with(LEGACY)) || head.starts_with(LEGACY_TEXT);
+        let is_legacy = pytorch::begins_like_legacy(&head);
         // Values of tensors can begin like a pickle, and text too: such a stream must be one as far as it goes.
         let is_expected = is_legacy || part == Part::Pickle && begins_like_one(&head);
         if !is_expected && !self.is_stream(source, 0, PROBED)? {

@@ -55,6 +55,7 @@ impl Format for Gguf {
             format: "gguf",
             framework: None,
             counts_known: !catalogue.tensors.is_empty(),
+            versioned_modules: Vec::new(),
             tensors: catalogue.tensors,
             layers: Vec::new(),
             metadata: Value::Map(metadata),

@@ -57,7 +57,8 @@ impl Layer {
     }
 
     fn parse(json: &Json, parent_trainable: bool) -> Option<Self> {
-        let class = json.get("class_name")?.as_str()?.to_owned();
+        // A registered class of the user has its package in front: `package>Class`.
+        let class = json.get("class_name")?.as_str()?.rsplit('>').next()?.to_owned();
         let config = json.get("config").cloned().unwrap_or(Json::Null);
         let name = [config.get("name"), json.get("name")]
             .into_iter()

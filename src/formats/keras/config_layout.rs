@@ -56,6 +56,7 @@ pub(super) fn open(probe: &Probe) -> Result<CheckpointParts, ReadError> {
         file_bytes: source.len(),
         counts_known,
         python_types: PythonTypes::default(),
+        versioned_modules: Vec::new(),
         reader: Box::new(DatasetReader { datasets: Vec::new(), order: Places::default() }),
     })
 }

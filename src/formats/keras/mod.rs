@@ -131,6 +131,7 @@ fn parts_of_tree(
         file_bytes,
         counts_known: is_h5 || is_saved,
         python_types: PythonTypes::default(),
+        versioned_modules: Vec::new(),
         reader: Box::new(DatasetReader { datasets: tree.datasets, order }),
     }
 }

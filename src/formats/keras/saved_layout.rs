@@ -16,7 +16,7 @@ use super::catalogue::{Catalogue, Entry};
 use super::config::{Layer, snake_case};
 use super::{optimizer_slots, variables};
 use crate::formats::containers::hdf5::Tree;
-use crate::model::{LayerInfo, TensorRole};
+use crate::model::{LayerInfo, TensorId, TensorRole};
 
 /// Whether a file has this layout.
 pub(super) fn matches(tree: &Tree) -> bool {
@@ -101,11 +101,28 @@ pub(super) fn read(catalogue: &mut Catalogue, model: Option<&Layer>, keras2: boo
             });
             let trainable = (owner.role == TensorRole::Parameter)
                 .then_some(owner.trainable && !statistic && !catalogue.is_integer(index));
+            let wrapped = name.filter(|name| *name == "kernel" && siblings.contains(&"vector_u"));
             catalogue
                 .add(index, Entry { path, layer: owner.layer_path.clone(), role: owner.role, trainable });
+            if wrapped.is_some() {
+                tie_to_wrapped(catalogue, &owner.keys);
+            }
         }
     }
     layers
+}
+
+/// Ties the tensor added last, the kernel that a wrapper lists, to that of the layer inside, which is the same variable.
+/// Source: `build` in `keras/src/layers/normalization/spectral_normalization.py`.
+fn tie_to_wrapped(catalogue: &mut Catalogue, wrapper: &[String]) {
+    let Some((copy, others)) = catalogue.tensors.split_last_mut() else { return };
+    let inside = others.iter().rposition(|tensor| {
+        tensor.path.len() == wrapper.len() + 2
+            && tensor.path.starts_with(wrapper)
+            && tensor.path.last().is_some_and(|name| name == "kernel" || name == "embeddings")
+            && (&tensor.shape, &tensor.dtype) == (&copy.shape, &copy.dtype)
+    });
+    copy.tied_to = inside.map(|index| TensorId(index as u32));
 }
 
 /// `model` is given where the order of its trained weights is known.

@@ -43,9 +43,16 @@ pub(super) fn names(
         }
         "normalization" => vec!["mean", "variance", "count"],
         "rms_normalization" | "attention" | "additive_attention" => vec!["scale"],
+        // Keras 3 lists the kernel of the layer inside among the wrapper's own, too.
+        "spectral_normalization" if count == 2 => vec!["kernel", "vector_u"],
         "spectral_normalization" => vec!["vector_u"],
         "seed_generator" => vec!["seed_generator_state"],
         "mean" | "mean_metric_wrapper" => vec!["total", "count"],
+        // Without a configuration the count tells: the last two are the statistics. Which of the factors a single one is stays open.
+        "batch_normalization" if config.is_none() && count == 2 => vec!["moving_mean", "moving_variance"],
+        "batch_normalization" if config.is_none() && count == 3 => {
+            vec!["0", "moving_mean", "moving_variance"]
+        }
         "batch_normalization" | "layer_normalization" | "group_normalization" => {
             let mut names = Vec::new();
             if flag("scale") {
@@ -168,7 +175,8 @@ mod tests {
             names("batch_normalization", Some(&config), 3, false, false),
             Some(vec!["beta", "moving_mean", "moving_variance"])
         );
-        assert_eq!(names("batch_normalization", None, 3, false, false), None);
+        let unknown = Some(vec!["0", "moving_mean", "moving_variance"]);
+        assert_eq!(names("batch_normalization", None, 3, false, false), unknown);
     }
 
     #[test]

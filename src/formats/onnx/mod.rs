@@ -110,6 +110,7 @@ impl Format for Onnx {
             file_bytes,
             counts_known: false,
             python_types: PythonTypes::default(),
+            versioned_modules: Vec::new(),
             reader: Box::new(reader::Reader { source: source.clone(), tensors: walk.tensors }),
         })
     }

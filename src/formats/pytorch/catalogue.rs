@@ -154,6 +154,7 @@ impl Catalogue {
 
     /// Says which storages hold much that no tensor uses, then gives what was gathered.
     pub fn finish(mut self, storages: Vec<Storage>) -> (Vec<TensorInfo>, Vec<Problem>, TorchReader) {
+        tie_to_parameters(&mut self.tensors);
         /// Less is padding or chance.
         const WASTE: u64 = 1 << 10;
         let mut wasteful: Vec<_> = self
@@ -182,6 +183,26 @@ impl Catalogue {
             self.problems.push(Problem::info("wasted-bytes", text).on(id));
         }
         (self.tensors, self.problems, TorchReader { values: self.values, storages })
+    }
+}
+
+/// Where the first of tied tensors is no parameter and another is, that one stands for them: parameters are counted by
+/// those that are tied to nothing.
+fn tie_to_parameters(tensors: &mut [TensorInfo]) {
+    let mut roots: HashMap<TensorId, TensorId> = HashMap::new();
+    for (index, tensor) in (0..).zip(&*tensors) {
+        if let Some(first) = tensor.tied_to
+            && tensor.role == TensorRole::Parameter
+            && tensors.get(first.index()).is_some_and(|first| first.role != TensorRole::Parameter)
+        {
+            roots.entry(first).or_insert(TensorId(index));
+        }
+    }
+    for (index, tensor) in (0..).map(TensorId).zip(tensors.iter_mut()) {
+        let first = tensor.tied_to.unwrap_or(index);
+        if let Some(&root) = roots.get(&first) {
+            tensor.tied_to = (root != index).then_some(root);
+        }
     }
 }
 

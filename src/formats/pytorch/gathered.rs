@@ -23,6 +23,7 @@ pub struct Gathered {
     pub layers: Vec<LayerInfo>,
     /// Whether a part was found that is clearly a model's.
     pub found_model: bool,
+    versioned_modules: Vec<String>,
     /// What is odd about the file.
     pub problems: Vec<Problem>,
     /// Classes of TorchScript, by which the modules in pickles are understood.
@@ -54,6 +55,7 @@ impl Gathered {
         walk.python_types = std::mem::take(&mut self.python_types);
         let metadata = walk.run(root, prefix, section);
         self.found_model |= walk.found_model;
+        self.versioned_modules.append(&mut walk.versioned_modules);
         self.catalogue = walk.catalogue;
         self.layers = walk.layers;
         self.python_types = walk.python_types;
@@ -120,6 +122,7 @@ impl Gathered {
             format,
             framework,
             counts_known: self.found_model && !tensors.is_empty(),
+            versioned_modules: self.versioned_modules,
             tensors,
             layers: self.layers,
             metadata,

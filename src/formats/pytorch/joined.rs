@@ -91,6 +91,7 @@ impl Joined {
             format,
             framework: self.framework,
             counts_known: counts_known && !self.tensors.is_empty(),
+            versioned_modules: Vec::new(),
             tensors: self.tensors,
             layers: Vec::new(),
             metadata,

@@ -28,10 +28,16 @@ const MAGIC: &[u8] = &[0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa
 /// The same in decimal, as protocols 0 and 1 write it.
 const MAGIC_TEXT: &[u8] = b"L119547037146038801333356L\n.";
 
+/// Bytes of the opcode and length of a frame, in which protocols 4 and 5 wrap what follows.
+const FRAME: usize = 9;
+
 /// Whether the bytes begin like this layout.
 pub fn detect(head: &[u8]) -> bool {
-    head.starts_with(MAGIC_TEXT)
-        || head.first() == Some(&0x80) && head.get(2..).is_some_and(|rest| rest.starts_with(MAGIC))
+    let Some(pickle) = head.strip_prefix(&[0x80]).and_then(|rest| rest.get(1..)) else {
+        return head.starts_with(MAGIC_TEXT);
+    };
+    let inside = if pickle.first() == Some(&0x95) { pickle.get(FRAME..) } else { Some(pickle) };
+    inside.is_some_and(|rest| rest.starts_with(MAGIC))
 }
 
 /// What a file of this layout holds.

@@ -111,7 +111,10 @@ pub fn key_text(view: &View, id: NodeId) -> String {
             let comma = if items.len() == 1 { "," } else { "" };
             format!("({}{comma})", parts.join(", "))
         }
-        Node::Global(_) => format!("<class '{}'>", view.class_name(id).unwrap_or_default()),
+        Node::Global(_) => match (view.known(id), simple(view, id)) {
+            (Known::Dtype(_), Some(Value::Text(dtype))) => dtype,
+            _ => format!("<class '{}'>", view.class_name(id).unwrap_or_default()),
+        },
         _ => repr(view, id),
     }
 }
@@ -125,7 +128,7 @@ fn repr(view: &View, id: NodeId) -> String {
         Node::Text(_) => format!("'{}'", view.graph.text(id).unwrap_or_default()),
         Node::BigInt(_) => view.graph.digits(id).unwrap_or_default().to_owned(),
         Node::Blob(_) | Node::Range(_) => match bytes(view, id) {
-            Value::Bytes { preview, .. } => format!("b'{}'", preview.escape_ascii()),
+            Value::Bytes { preview, .. } => bytes_literal(&preview),
             _ => String::new(),
         },
         Node::Global(_) => view.class_name(id).unwrap_or_default(),
@@ -134,12 +137,17 @@ fn repr(view: &View, id: NodeId) -> String {
             Some(Value::Float(value)) => python_float(value),
             Some(Value::Bool(flag)) => if flag { "True" } else { "False" }.to_owned(),
             Some(Value::Text(text)) => text,
+            Some(Value::Bytes { preview, .. }) => bytes_literal(&preview),
             _ => view.class(id).map_or_else(|| "object".to_owned(), |class| format!("<{class}>")),
         },
         Node::Tuple(_) => "(…)".to_owned(),
         Node::List(_) | Node::Set(_) | Node::Dict(_) => "…".to_owned(),
         Node::Persistent(_) => "storage".to_owned(),
     }
+}
+
+fn bytes_literal(bytes: &[u8]) -> String {
+    format!("b'{}'", bytes.escape_ascii())
 }
 
 fn python_float(value: f64) -> String {

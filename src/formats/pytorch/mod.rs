@@ -45,6 +45,7 @@ use crate::model::{CheckpointParts, Problem, Progress, ReadError, Value};
 use crate::raw::ByteSource;
 use gathered::Gathered;
 pub use joblib::follows as joblib_follows;
+pub use legacy_layout::detect as begins_like_legacy;
 use storage::{Members, NoStorages, StorageMap};
 use view::View;
 

@@ -128,8 +128,12 @@ impl Walk<'_> {
             }
         }
         // What is in no state_dict comes last, so that the tensors of the state_dict are first of those that share a storage.
+        let before = self.catalogue.tensors.len();
         for (key, value) in unsaved {
             self.member(key, value, section, Some(Declared::Buffer), (place, "_buffers."), &mut config);
+        }
+        for tensor in self.catalogue.tensors.iter_mut().skip(before) {
+            tensor.role_evidence = Some(RoleEvidence::NotSaved);
         }
         for (name, value) in later {
             let before = self.catalogue.tensors.len();

@@ -47,6 +47,8 @@ pub struct Walk<'a> {
     pub layers: Vec<LayerInfo>,
     /// Whether a part was found that is clearly a model's.
     pub found_model: bool,
+    /// See [`crate::model::CheckpointParts::versioned_modules`].
+    pub versioned_modules: Vec<String>,
     /// Classes of TorchScript; empty for other files.
     pub code: ScriptCode,
     /// Buffers of the model, where the file lists them, as `DeepSpeed` does under `buffer_names`.
@@ -76,6 +78,7 @@ impl<'a> Walk<'a> {
             catalogue: Catalogue::default(),
             layers: Vec::new(),
             found_model: false,
+            versioned_modules: Vec::new(),
             buffer_names: None,
             python_types: PythonTypes::default(),
             spare_bytes: BYTES_KEPT,
@@ -187,6 +190,7 @@ impl<'a> Walk<'a> {
     /// Adds the attributes of a dictionary of a foreign class to what its entries came to.
     fn with_attributes(&mut self, id: NodeId, found: Found) -> Found {
         let view = self.rebuilder.view;
+        self.note_versions(id);
         // Those of `OrderedDict` are torch's bookkeeping (`_metadata`).
         let is_foreign = view.call(id).is_some_and(|(_, known)| *known != Known::Mapping);
         let attributes = view.attributes(id).filter(|_| is_foreign).unwrap_or_default();
@@ -203,6 +207,25 @@ impl<'a> Walk<'a> {
         Found::Value(Value::Object { class: view.class(id).unwrap_or_default(), fields })
     }
 
+    /// Keeps which modules of a state dictionary have a version of at least 2.
+    /// Source: `state_dict` in `torch/nn/modules/module.py`: `_metadata[prefix] = {"version": n}`.
+    fn note_versions(&mut self, id: NodeId) {
+        let view = self.rebuilder.view;
+        let attributes = view.attributes(id).unwrap_or_default();
+        let Some(modules) = view.entry(&attributes, "_metadata").and_then(|node| view.mapping(node)) else {
+            return;
+        };
+        for (key, value) in modules {
+            let version = view.mapping(value).and_then(|entries| view.entry(&entries, "version"));
+            if version.and_then(|node| view.graph.int(node)).is_some_and(|version| version >= 2)
+                && self.versioned_modules.len() < limits::TENSORS
+            {
+                let keys = self.path.iter().cloned().chain([key_text(view, key)]);
+                self.versioned_modules.push(keys.filter(|key| !key.is_empty()).collect::<Vec<_>>().join("."));
+            }
+        }
+    }
+
     fn dictionary(&mut self, entries: &[(NodeId, NodeId)], section: Section) -> Found {
         let section = self.enter(entries, section);
         if section == Section::Outer
@@ -216,8 +239,8 @@ impl<'a> Walk<'a> {
         let mut kept = Vec::new();
         let mut tensors = Vec::new();
         let mut only_tensors = !entries.is_empty();
-        for &(key, value) in entries {
-            let key = key_text(self.rebuilder.view, key);
+        for (index, key) in self.keys(entries).into_iter().enumerate() {
+            let Some(&(_, value)) = entries.get(index) else { break };
             let inner = match self.section_of(&key, value, section) {
                 // An average of the student or another model: either way not the one that is trained.
                 Section::Model { .. } if has_student && key == "teacher" => Section::Other,
@@ -245,6 +268,28 @@ impl<'a> Walk<'a> {
             self.python_types.insert_order(&self.path, keys.collect());
         }
         if only_tensors { Found::Tensors } else { Found::Value(Value::Map(kept)) }
+    }
+
+    /// The keys of a dictionary as names, each once. An object has no name: its place stands for it, as it does in
+    /// `optimizer.state_dict()` for the parameters that an optimizer's state is kept under.
+    fn keys(&self, entries: &[(NodeId, NodeId)]) -> Vec<String> {
+        let view = self.rebuilder.view;
+        let is_text = |&(key, _): &(NodeId, NodeId)| matches!(view.graph.node(key), Node::Text(_));
+        if entries.iter().all(is_text) {
+            return entries.iter().map(|&(key, _)| key_text(view, key)).collect();
+        }
+        let mut taken = HashSet::new();
+        let mut keys = Vec::with_capacity(entries.len());
+        for (index, &(key, _)) in entries.iter().enumerate() {
+            let is_object = matches!(view.graph.node(key), Node::Call(_)) && simple(view, key).is_none();
+            let mut name = if is_object { index.to_string() } else { key_text(view, key) };
+            if taken.contains(&name) {
+                name = format!("{name} ({index})");
+            }
+            taken.insert(name.clone());
+            keys.push(name);
+        }
+        keys
     }
 
     fn list(&mut self, items: &[NodeId], section: Section) -> Found {

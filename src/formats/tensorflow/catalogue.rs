@@ -103,6 +103,7 @@ pub fn catalogue(format: &'static str, bundle: Bundle, beside: Beside<'_>) -> Ch
         file_bytes: bundle.file_bytes,
         counts_known: described.counts_known,
         python_types: PythonTypes::default(),
+        versioned_modules: Vec::new(),
         reader: Box::new(Reader { locations: locations.into_iter().collect() }),
     }
 }

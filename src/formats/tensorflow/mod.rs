@@ -287,6 +287,7 @@ fn open_graph(probe: &Probe, layout: &Layout) -> Result<CheckpointParts, ReadErr
         file_bytes: file.len(),
         counts_known: graph.counts_known,
         python_types: PythonTypes::default(),
+        versioned_modules: Vec::new(),
         reader: Box::new(Reader { locations: graph.locations.into_iter().collect() }),
     })
 }

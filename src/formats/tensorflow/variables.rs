@@ -107,6 +107,7 @@ fn by_graph(
     for (tensor, known) in catalogue.tensors.iter_mut().zip(&known) {
         catalogue.counts_known |= give_role(tensor, known, &evidence, checkpoint, saved_graph);
     }
+    catalogue.counts_known |= find_statistics(&mut catalogue.tensors, &evidence);
     if let Some(saved) = saved {
         freeze(&mut catalogue.tensors, &known, &names, saved);
     }
@@ -189,12 +190,13 @@ fn give_role(
         tensor.trainable = Some(listed.map_or(trainable, |list| list.contains(&id)));
         let counted = match &evidence.saved_listed {
             Some(list) => list.contains(&id),
-            None => trainable || in_model,
+            // Of a module that is no Keras model: all its variables are its weights, trained or not.
+            None => trainable || in_model || tensor.dtype.is_float(),
         };
         if counted {
             tensor.role = TensorRole::Parameter;
         }
-        return counted && (evidence.saved_listed.is_some() || in_model);
+        return counted;
     }
     if checkpoint.is_none() {
         return false;
@@ -212,6 +214,20 @@ fn give_role(
         };
     }
     in_model
+}
+
+/// Where an optimizer tells what is trained, what batch normalisation keeps is known by its name, whoever holds the layer.
+/// Whether every variable of the model is now known.
+fn find_statistics(tensors: &mut [TensorInfo], evidence: &Evidence) -> bool {
+    if evidence.trained.is_empty() {
+        return false;
+    }
+    for tensor in tensors.iter_mut().filter(|tensor| tensor.role == TensorRole::Unknown) {
+        if UNTRAINED.contains(&key_parts(tensor.stored_name()).last().copied().unwrap_or_default()) {
+            (tensor.role, tensor.trainable) = (TensorRole::Parameter, Some(false));
+        }
+    }
+    tensors.iter().all(|tensor| tensor.role != TensorRole::Unknown)
 }
 
 /// Marks the variables of layers that Keras describes as not trained.

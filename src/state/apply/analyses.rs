@@ -9,8 +9,9 @@ use crate::jobs::{
     Subject,
 };
 use crate::state::AppState;
+use crate::state::outline::AT_ONCE;
 use crate::state::scan::{Scan, ScanStatus};
-use crate::state::tree::{self, AT_ONCE, Item};
+use crate::state::tree::{self, Item};
 use crate::text;
 
 /// Statistics of a group are computed without asking up to this many bytes: a fraction of a second of reading.

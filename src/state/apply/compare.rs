@@ -3,22 +3,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::prepared::submitted;
 use super::{Effect, ask_for_path};
 use crate::jobs::{
-    CheckpointId, ComparisonKey, JobError, JobOutcome, JobOutput, JobRequest, Loadable, ReportFormat,
+    CheckpointId, ComparisonKey, JobError, JobOutcome, JobOutput, JobRequest, Loadable, Preparation, Purpose,
+    ReportFormat,
 };
 use crate::model::{Checkpoint, Severity};
 use crate::state::compare::{
-    Asked, CompareChange, CompareItem, CompareStatus, CompareTab, Found, LeafTensors, Side,
+    Asked, CompareChange, CompareItem, CompareStatus, CompareTab, Found, LeafTensors, MadePairs, Side,
 };
+use crate::state::outline::AT_ONCE;
 use crate::state::{AppState, Dialogs, Page, PathDialog};
 use crate::text;
 
 /// Two checkpoints are compared without asking up to this many bytes together: about a minute from a fast disk.
 const AUTOMATIC_BYTES: u64 = 64 << 30;
-
-/// Rows follow the results while they arrive up to this many; beyond, when all are there.
-const ROWS_FOLLOWED: usize = 20_000;
 
 /// Carries out a change of the page.
 pub(super) fn change(state: &mut AppState, change: CompareChange) -> Vec<Effect> {
@@ -56,10 +56,8 @@ pub(super) fn change(state: &mut AppState, change: CompareChange) -> Vec<Effect>
             Vec::new()
         }
         CompareChange::Pairs(change) => {
-            if let Some(found) = &compare.found {
-                compare.table.change(found, change);
-            }
-            Vec::new()
+            let Some(found) = &compare.found else { return Vec::new() };
+            in_background(found.key, compare.table.change(found, change))
         }
         CompareChange::LoadReversed(reversed) => {
             compare.load.reversed = reversed;
@@ -187,35 +185,48 @@ fn ask_whether_it_loads(state: &mut AppState) -> Vec<Effect> {
     vec![Effect::Submit(JobRequest::Compatibility { ids, checkpoint, model })]
 }
 
+/// A job for rows that are not made at once.
+fn in_background(key: ComparisonKey, work: Option<Preparation>) -> Vec<Effect> {
+    submitted(key.right, Purpose::Pairs, work)
+}
+
+/// Takes in rows that a job made.
+pub(super) fn prepared(state: &mut AppState, made: &MadePairs) {
+    let compare = &mut state.compare;
+    if compare.found.as_ref().is_some_and(|found| found.key == made.key) {
+        compare.table.prepared(made);
+    }
+}
+
 /// Takes in a part or the end of a comparison.
-pub(super) fn reported(state: &mut AppState, key: ComparisonKey, outcome: JobOutcome) {
+pub(super) fn reported(state: &mut AppState, key: ComparisonKey, outcome: JobOutcome) -> Vec<Effect> {
     let compare = &mut state.compare;
     let is_asked = compare.asked.as_ref().is_some_and(|asked| asked.key == key);
     let is_found = compare.found.as_ref().is_some_and(|found| found.key == key);
     let error = match outcome {
         JobOutcome::Partial(JobOutput::Paired(paired)) => {
             if let Some(asked) = compare.asked.take_if(|_| is_asked) {
-                replace(state, Found::paired(asked, paired));
+                return replace(state, Found::paired(asked, paired));
             }
-            return;
+            return Vec::new();
         }
         JobOutcome::Partial(JobOutput::PairsCompared(portion)) => {
             if let Some(found) = compare.found.as_mut().filter(|_| is_found) {
-                found.add(&portion);
-                if found.tree().rows.len() <= ROWS_FOLLOWED {
-                    compare.table.found_changed(found, None);
+                Arc::make_mut(found).add(&portion);
+                if found.tree().rows.len() <= AT_ONCE {
+                    return in_background(key, compare.table.found_changed(found, None));
                 }
             }
-            return;
+            return Vec::new();
         }
         JobOutcome::Finished(JobOutput::Compared(compared)) => {
             if let Some(asked) = compare.asked.take_if(|_| is_asked) {
-                replace(state, Found::whole_at_once(asked, compared));
+                return replace(state, Found::whole_at_once(asked, compared));
             } else if let Some(found) = compare.found.as_mut().filter(|_| is_found) {
-                found.complete(compared);
-                compare.table.found_changed(found, None);
+                Arc::make_mut(found).complete(compared);
+                return in_background(key, compare.table.found_changed(found, None));
             }
-            return;
+            return Vec::new();
         }
         JobOutcome::Partial(_) | JobOutcome::Finished(_) => {
             Some(JobError::new("The wrong result came back.", None))
@@ -226,19 +237,23 @@ pub(super) fn reported(state: &mut AppState, key: ComparisonKey, outcome: JobOut
     if let Some(asked) = compare.asked.take_if(|_| is_asked) {
         compare.broken_off = Some((asked, error));
     } else if let Some(found) = compare.found.as_mut().filter(|_| is_found) {
-        found.status = error.map_or(CompareStatus::Stopped, CompareStatus::Failed);
+        Arc::make_mut(found).status = error.map_or(CompareStatus::Stopped, CompareStatus::Failed);
     }
+    Vec::new()
 }
 
 /// Shows a new comparison; what was selected stays so where it is there again.
-fn replace(state: &mut AppState, found: Found) {
+fn replace(state: &mut AppState, found: Found) -> Vec<Effect> {
     let compare = &mut state.compare;
     let kept = match (&compare.found, compare.table.selected()) {
         (Some(before), Some(CompareItem::Leaf(leaf))) => before.tensors(leaf),
         _ => LeafTensors { left: None, right: None },
     };
-    compare.table.found_changed(&found, Some(kept));
+    let found = Arc::new(found);
+    let work = compare.table.found_changed(&found, Some(kept));
+    let key = found.key;
     compare.found = Some(found);
+    in_background(key, work)
 }
 
 /// Takes in whether one would load into the other.

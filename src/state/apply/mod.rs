@@ -301,10 +301,7 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
             }
             Vec::new()
         }
-        (JobKey::Compare(key), outcome) => {
-            compare::reported(state, key, outcome);
-            Vec::new()
-        }
+        (JobKey::Compare(key), outcome) => compare::reported(state, key, outcome),
         (JobKey::Compatibility(checkpoint, model), outcome) => {
             compare::fitted(state, (checkpoint, model), outcome);
             Vec::new()

@@ -7,6 +7,7 @@ use super::analyses::wanted_statistics;
 use crate::analysis::summary::LayerTable;
 use crate::jobs::{CheckpointId, JobRequest, Preparation, Prepared, Purpose};
 use crate::state::AppState;
+use crate::state::compare::MadePairs;
 use crate::state::scan::Verdict;
 use crate::state::table::{MadeTable, TableChange};
 use crate::state::tree::{Made, TreeChange};
@@ -46,6 +47,10 @@ pub(super) fn count_layers(state: &mut AppState, id: CheckpointId) -> Vec<Effect
 
 /// Takes in what a job made.
 pub(super) fn prepared(state: &mut AppState, id: CheckpointId, made: &Prepared) {
+    if let Some(made) = made.downcast_ref::<MadePairs>() {
+        super::compare::prepared(state, made);
+        return;
+    }
     let Some(entry) = state.session.entry_mut(id) else { return };
     if let Some(made) = made.downcast_ref::<Made>() {
         entry.tree.prepared(made);

@@ -22,7 +22,7 @@ pub enum CompareStatus {
 }
 
 /// A comparison as far as it is known.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Found {
     /// Names it.
     pub key: ComparisonKey,
@@ -42,7 +42,7 @@ pub struct Found {
     changes: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Arriving {
     pairing: Pairing,
     tree: DiffTree,

@@ -10,7 +10,7 @@ mod table;
 pub use chip::{Chip, Counts};
 pub use found::{CompareStatus, Found};
 pub use item::{CompareItem, LeafTensors, full_name, leaf_words, name, relative_change};
-pub use table::{CompareColumn, CompareRow, CompareTable, PairsChange};
+pub use table::{CompareColumn, CompareRow, CompareTable, MadePairs, PairsChange};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -173,7 +173,7 @@ pub struct CompareState {
     /// Asked for, and stopped or failed before pairs were known; the reason of a failure.
     pub broken_off: Option<(Asked, Option<JobError>)>,
     /// What was found.
-    pub found: Option<Found>,
+    pub found: Option<Arc<Found>>,
     /// Rows and selection.
     pub table: CompareTable,
     /// Whether one would load into the other.

@@ -1,12 +1,18 @@
 //! Which rows of a comparison are shown, in which order, and which is selected.
+//!
+//! Rows of a large comparison are made by a job; until it ends, the ones before stay.
 
 mod rows;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Chip, CompareItem, Found, LeafTensors};
-use crate::model::{LayerTree, NameFilter, NodeId, TensorId};
+use crate::jobs::Preparation;
+use crate::model::{LayerTree, NodeId, Progress, TensorId};
+use crate::state::outline::{AT_ONCE, NodeSet, TypedFilter};
+use rows::Spec;
+
+pub use rows::MadePairs;
 
 /// A comparison shows whole levels of layers that differ as long as about this many rows result: one screen.
 const ROWS_AT_FIRST: usize = 40;
@@ -67,60 +73,31 @@ pub enum PairsChange {
 }
 
 /// Order, filter, folds and selection.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct CompareTable {
-    open: HashSet<NodeId>,
+    spec: Spec,
     /// Whether groups were opened or closed by hand, so that results no longer decide which are open.
     touched: bool,
-    /// With a filter, groups that were closed by hand; all others are open.
-    closed_while_filtering: HashSet<NodeId>,
-    as_list: bool,
-    chips: Vec<Chip>,
-    filter_text: String,
-    filter_error: Option<String>,
-    filter: Option<NameFilter>,
-    sort: CompareColumn,
-    descending: bool,
+    filter: TypedFilter,
     selected: Option<CompareItem>,
     rows: Arc<[CompareRow]>,
     matching: usize,
     largest: f64,
+    /// Whether a job makes newer rows.
+    awaited: bool,
+    /// Whether the selection is to be brought into view once they are there.
+    show_selection: bool,
     scroll_to: Option<(u64, usize)>,
     scrolls: u64,
     rebuilds: u64,
 }
 
-impl Default for CompareTable {
-    fn default() -> Self {
-        Self {
-            open: HashSet::new(),
-            touched: false,
-            closed_while_filtering: HashSet::new(),
-            as_list: true,
-            chips: Vec::new(),
-            filter_text: String::new(),
-            filter_error: None,
-            filter: None,
-            sort: CompareColumn::default(),
-            descending: true,
-            selected: None,
-            rows: Arc::new([]),
-            matching: 0,
-            largest: 0.0,
-            scroll_to: None,
-            scrolls: 0,
-            rebuilds: 0,
-        }
-    }
-}
-
 impl CompareTable {
     /// Forgets everything of one comparison but how it is to be shown.
     pub fn clear(&mut self) {
+        let Spec { as_list, sort, descending, .. } = self.spec;
         *self = Self {
-            as_list: self.as_list,
-            sort: self.sort,
-            descending: self.descending,
+            spec: Spec { as_list, sort, descending, ..Spec::default() },
             scrolls: self.scrolls,
             rebuilds: self.rebuilds,
             ..Self::default()
@@ -139,32 +116,32 @@ impl CompareTable {
 
     /// Whether there is one row per tensor.
     pub fn is_list(&self) -> bool {
-        self.as_list
+        self.spec.as_list
     }
 
     /// Whether rows of a kind were asked for.
     pub fn is_chosen(&self, chip: Chip) -> bool {
-        self.chips.contains(&chip)
+        self.spec.chips.contains(&chip)
     }
 
     /// The filter as typed.
     pub fn filter_text(&self) -> &str {
-        &self.filter_text
+        self.filter.text()
     }
 
     /// What is wrong with the filter; it then shows everything.
     pub fn filter_error(&self) -> Option<&str> {
-        self.filter_error.as_deref()
+        self.filter.error()
     }
 
     /// Leaves that pass the filter; `None` without one.
     pub fn matching(&self) -> Option<usize> {
-        self.is_filtered().then_some(self.matching)
+        self.spec.is_filtered().then_some(self.matching)
     }
 
     /// Order of the rows, and whether from large to small.
     pub fn sort(&self) -> (CompareColumn, bool) {
-        (self.sort, self.descending)
+        (self.spec.sort, self.spec.descending)
     }
 
     /// The relative change that fills a bar: the largest there is, within reason.
@@ -182,115 +159,128 @@ impl CompareTable {
         self.rebuilds
     }
 
-    fn is_filtered(&self) -> bool {
-        self.filter.is_some() || !self.chips.is_empty()
+    /// Whether newer rows are on their way.
+    pub fn is_awaiting_rows(&self) -> bool {
+        self.awaited
     }
 
     /// Brings the table up to date with what was found. `kept` are the tensors of what was selected before, where leaves are
-    /// numbered anew.
-    pub fn found_changed(&mut self, found: &Found, kept: Option<LeafTensors>) {
+    /// numbered anew. Rows are made at once, or by what is handed back.
+    #[must_use]
+    pub fn found_changed(&mut self, found: &Arc<Found>, kept: Option<LeafTensors>) -> Option<Preparation> {
         if let Some(kept) = kept {
             self.selected = leaf_of(found, kept).map(CompareItem::Leaf);
             self.touched = false;
+            // Rows of another comparison would name the wrong tensors.
+            self.rows = Arc::default();
         }
         if !self.touched {
             self.open_what_differs(found);
         }
-        self.rebuild(found);
+        self.renew(found)
     }
 
-    /// Makes a change and brings the rows up to date.
-    pub fn change(&mut self, found: &Found, change: PairsChange) {
+    /// Makes a change and brings the rows up to date: at once, or by what is handed back.
+    #[must_use]
+    pub fn change(&mut self, found: &Arc<Found>, change: PairsChange) -> Option<Preparation> {
         let tree = &found.tree().tree;
+        let spec = &mut self.spec;
         match change {
             PairsChange::Chip(chip) => {
-                self.closed_while_filtering.clear();
-                if self.chips.contains(&chip) {
-                    self.chips.retain(|other| *other != chip);
+                spec.folds.filter_changed();
+                if spec.chips.contains(&chip) {
+                    spec.chips.retain(|other| *other != chip);
                 } else {
-                    self.chips.push(chip);
+                    spec.chips.push(chip);
                 }
             }
-            PairsChange::Filter(text) => self.set_filter(text),
-            PairsChange::AsList(list) => self.as_list = list,
+            PairsChange::Filter(text) => {
+                spec.folds.filter_changed();
+                spec.filter = self.filter.set(text);
+            }
+            PairsChange::AsList(list) => spec.as_list = list,
             PairsChange::SortBy(column) => {
                 let large_first = !matches!(column, CompareColumn::Name | CompareColumn::Cosine);
-                self.descending = if self.sort == column { !self.descending } else { large_first };
-                self.sort = column;
+                spec.descending = if spec.sort == column { !spec.descending } else { large_first };
+                spec.sort = column;
             }
-            PairsChange::Toggle(id) => self.set_open(id, !self.is_open(id)),
+            PairsChange::Toggle(id) => self.set_open(id, !self.spec.is_open(id)),
             PairsChange::Select(item) => {
                 self.selected = item;
                 if let Some(item) = item
                     && self.reveal(tree, item)
                 {
-                    self.rebuild(found);
-                    self.wish_to_see_selection();
+                    self.show_selection = true;
+                    return self.renew(found);
                 }
-                return;
+                return None;
             }
             PairsChange::Move(by) => {
                 self.step(by);
-                return;
+                return None;
             }
             PairsChange::Expand => match self.selected {
-                Some(CompareItem::Group(id)) if self.is_open(id) => {
+                Some(CompareItem::Group(id)) if self.spec.is_open(id) => {
                     self.step(1);
-                    return;
+                    return None;
                 }
                 Some(CompareItem::Group(id)) => self.set_open(id, true),
-                _ => return,
+                _ => return None,
             },
             PairsChange::Collapse => match self.selected {
-                Some(CompareItem::Group(id)) if self.is_open(id) => self.set_open(id, false),
-                Some(item) if !self.as_list => {
+                Some(CompareItem::Group(id)) if self.spec.is_open(id) => self.set_open(id, false),
+                Some(item) if !self.spec.as_list => {
                     if let Some(parent) = parent_of(tree, item).filter(|&parent| parent != tree.root()) {
                         self.selected = Some(CompareItem::Group(parent));
                         self.wish_to_see_selection();
                     }
-                    return;
+                    return None;
                 }
-                _ => return,
+                _ => return None,
             },
             PairsChange::ExpandAll => {
                 self.touched = true;
-                self.open = (1..tree.len() as u32).map(NodeId).collect();
-                self.closed_while_filtering.clear();
+                self.spec.open_only(tree, |_| true);
             }
             PairsChange::CollapseAll => {
                 self.touched = true;
-                self.open.clear();
-                if self.is_filtered() {
-                    self.closed_while_filtering = (1..tree.len() as u32).map(NodeId).collect();
-                }
+                self.spec.open_only(tree, |_| false);
             }
         }
-        self.rebuild(found);
+        self.renew(found)
     }
 
-    fn set_filter(&mut self, text: String) {
-        self.closed_while_filtering.clear();
-        let parsed = if text.trim().is_empty() { Ok(None) } else { NameFilter::parse(&text).map(Some) };
-        (self.filter, self.filter_error) = match parsed {
-            Ok(filter) => (filter, None),
-            Err(error) => (None, Some(error)),
-        };
-        self.filter_text = text;
+    /// Takes in rows that a job made.
+    pub fn prepared(&mut self, made: &MadePairs) {
+        self.take(made.clone());
     }
 
-    fn is_open(&self, id: NodeId) -> bool {
-        if self.is_filtered() { !self.closed_while_filtering.contains(&id) } else { self.open.contains(&id) }
+    fn take(&mut self, made: MadePairs) {
+        self.rebuilds += 1;
+        self.awaited = false;
+        (self.rows, self.matching, self.largest) = (made.rows, made.matching, made.largest);
+        if std::mem::take(&mut self.show_selection) {
+            self.wish_to_see_selection();
+        }
+    }
+
+    /// Makes the rows anew: at once where they are few, otherwise by what is handed back.
+    fn renew(&mut self, found: &Arc<Found>) -> Option<Preparation> {
+        // While results arrive they are changed in place, and no job may hold on to them.
+        if found.whole().is_some() && found.tree().rows.len() > AT_ONCE {
+            self.awaited = true;
+            let (spec, found) = (self.spec.clone(), found.clone());
+            return Some(Preparation::new(move |progress| spec.make(&found, progress)));
+        }
+        if let Ok(made) = self.spec.make(found, &Progress::new()) {
+            self.take(made);
+        }
+        None
     }
 
     fn set_open(&mut self, id: NodeId, open: bool) {
         self.touched = true;
-        let filtered = self.is_filtered();
-        let set = if filtered { &mut self.closed_while_filtering } else { &mut self.open };
-        if open == filtered {
-            set.remove(&id);
-        } else {
-            set.insert(id);
-        }
+        self.spec.set_open(id, open);
     }
 
     /// Opens the layers in which something differs, level by level, as long as the rows fit on a screen.
@@ -301,7 +291,8 @@ impl CompareTable {
             let sums = found.tree().node(*id);
             sums.different + sums.only_left + sums.only_right > 0
         };
-        self.open.clear();
+        let open = &mut self.spec.folds.open;
+        *open = NodeSet::default();
         let mut shown = rows_in(tree.root());
         let mut level: Vec<NodeId> =
             tree.node(tree.root()).children.iter().copied().filter(differs).collect();
@@ -311,7 +302,7 @@ impl CompareTable {
                 break;
             }
             shown += inside;
-            self.open.extend(level.iter().copied());
+            level.iter().for_each(|&id| open.set(id, true));
             level =
                 level.iter().flat_map(|&id| tree.node(id).children.iter().copied()).filter(differs).collect();
         }
@@ -322,13 +313,13 @@ impl CompareTable {
         let mut around = parent_of(tree, item);
         let mut opened = false;
         while let Some(id) = around.filter(|&id| id != tree.root()) {
-            if !self.is_open(id) {
+            if !self.spec.is_open(id) {
                 self.set_open(id, true);
                 opened = true;
             }
             around = tree.node(id).parent;
         }
-        opened && !self.as_list
+        opened && !self.spec.as_list
     }
 
     fn row_of(&self, item: CompareItem) -> Option<usize> {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::Item;
-use crate::model::{Checkpoint, Dtype, LayerTree, NodeId, Severity, TensorId, TensorRole};
+use crate::model::{Checkpoint, Dtype, Severity, TensorId, TensorRole};
+use crate::state::outline::first_tensors;
 use crate::state::scan::{Scan, ValueFacet};
 
 /// Properties to show only. Within one kind any of them suffices; every kind with a choice must be met.
@@ -93,16 +94,4 @@ impl Kinds {
             Item::Tensor(id) => id.0,
         }
     }
-}
-
-fn first_tensors(tree: &LayerTree) -> Vec<u32> {
-    let mut first = vec![u32::MAX; tree.len()];
-    // A child's index is above its parent's, so one pass from the end sees children first.
-    for index in (0..tree.len()).rev() {
-        let node = tree.node(NodeId(index as u32));
-        let own = node.tensors.first().map_or(u32::MAX, |id| id.0);
-        let inside = node.children.iter().map(|id| first[id.0 as usize]).min().unwrap_or(u32::MAX);
-        first[index] = own.min(inside);
-    }
-    first
 }

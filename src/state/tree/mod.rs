@@ -6,16 +6,14 @@
 mod change;
 mod facets;
 mod item;
-mod node_set;
 mod rows;
 
 use std::sync::Arc;
 
+use super::outline::{AT_ONCE, Folds, TypedFilter};
 use super::scan::Scan;
 use crate::jobs::Preparation;
-use crate::model::filter::NameFilter;
 use crate::model::{Checkpoint, LayerTree, NodeId, Progress, TensorId};
-use node_set::NodeSet;
 use rows::Spec;
 
 pub use change::{Row, SortColumn, TreeChange};
@@ -29,15 +27,11 @@ const ROWS_AT_FIRST: usize = 40;
 /// Up to this many rows, some are inserted at once: the others are copied, which takes two milliseconds.
 const ROWS_INSERTED_INTO: usize = 400_000;
 
-/// Up to this many tensors, rows are made at once: it takes a few milliseconds.
-pub(super) const AT_ONCE: usize = 20_000;
-
 /// Fold, order, filter and selection of one checkpoint's tree.
 #[derive(Debug, Clone, Default)]
 pub struct TreeState {
     spec: Spec,
-    filter_text: String,
-    filter_error: Option<String>,
+    filter: TypedFilter,
     /// `None` until they were counted.
     kinds: Option<Arc<Kinds>>,
     selected: Option<Item>,
@@ -73,7 +67,7 @@ impl TreeState {
             }
             shown += inside;
             for &id in &level {
-                state.spec.open.set(id, true);
+                state.spec.folds.open.set(id, true);
             }
             level = level.iter().flat_map(|&id| tree.node(id).children.iter().copied()).collect();
         }
@@ -89,8 +83,16 @@ impl TreeState {
             (0..new.len() as u32).map(|id| (new.path(NodeId(id)), NodeId(id))).collect();
         let group = |id: NodeId| by_path.get(&old.path(id)).copied();
         let spec = Spec {
-            open: self.spec.open.iter().filter_map(group).collect(),
-            closed_while_filtering: self.spec.closed_while_filtering.iter().filter_map(group).collect(),
+            folds: Folds {
+                open: self.spec.folds.open.iter().filter_map(group).collect(),
+                closed_while_filtering: self
+                    .spec
+                    .folds
+                    .closed_while_filtering
+                    .iter()
+                    .filter_map(group)
+                    .collect(),
+            },
             ..self.spec.clone()
         };
         let selected = self.selected.and_then(|item| match item {
@@ -120,12 +122,12 @@ impl TreeState {
 
     /// The filter as typed.
     pub fn filter_text(&self) -> &str {
-        &self.filter_text
+        self.filter.text()
     }
 
     /// What is wrong with the filter; it then shows everything.
     pub fn filter_error(&self) -> Option<&str> {
-        self.filter_error.as_deref()
+        self.filter.error()
     }
 
     /// Tensors that pass the filter; `None` without one.
@@ -195,9 +197,12 @@ impl TreeState {
     ) -> Option<Preparation> {
         let tree = checkpoint.layer_tree();
         match change {
-            TreeChange::Filter(text) => self.set_filter(text),
+            TreeChange::Filter(text) => {
+                self.spec.folds.filter_changed();
+                self.spec.filter = self.filter.set(text);
+            }
             TreeChange::Facets(facets) => {
-                self.spec.closed_while_filtering = NodeSet::default();
+                self.spec.folds.filter_changed();
                 self.spec.facets = facets;
             }
             TreeChange::Toggle(id) => {
@@ -242,24 +247,9 @@ impl TreeState {
                 }
                 None => return None,
             },
-            TreeChange::ExpandAll => {
-                self.spec.open = NodeSet::all(tree.len(), |_| true);
-                self.spec.closed_while_filtering = NodeSet::default();
-            }
-            TreeChange::CollapseAll => {
-                self.spec.open = NodeSet::default();
-                if self.spec.is_filtered() {
-                    self.spec.closed_while_filtering = NodeSet::all(tree.len(), |_| true);
-                }
-            }
-            TreeChange::ExpandTo(level) => {
-                self.spec.open = NodeSet::all(tree.len(), |id| tree.node(id).depth <= level);
-                self.spec.closed_while_filtering = if self.spec.is_filtered() {
-                    NodeSet::all(tree.len(), |id| tree.node(id).depth > level)
-                } else {
-                    NodeSet::default()
-                };
-            }
+            TreeChange::ExpandAll => self.spec.open_only(tree, |_| true),
+            TreeChange::CollapseAll => self.spec.open_only(tree, |_| false),
+            TreeChange::ExpandTo(level) => self.spec.open_only(tree, |id| tree.node(id).depth <= level),
             TreeChange::SortBy(column) => {
                 let spec = &mut self.spec;
                 if spec.sort != column {
@@ -339,19 +329,6 @@ impl TreeState {
         self.rows = rows.into();
         self.rebuilds += 1;
         None
-    }
-
-    fn set_filter(&mut self, text: String) {
-        self.spec.closed_while_filtering = NodeSet::default();
-        (self.spec.filter, self.filter_error) = if text.trim().is_empty() {
-            (None, None)
-        } else {
-            match NameFilter::parse(&text) {
-                Ok(filter) => (Some(filter), None),
-                Err(error) => (None, Some(error)),
-            }
-        };
-        self.filter_text = text;
     }
 
     /// Opens the groups around an item; says whether one was closed.

@@ -2,29 +2,22 @@
 //!
 //! Pure, so that a job can do it for a large checkpoint while the window goes on.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::facets::{Facets, Kinds};
 use super::item::{bytes, elements, name, parameters};
-use super::node_set::NodeSet;
 use super::{Item, Row, SortColumn};
 use crate::model::filter::NameFilter;
-use crate::model::layer_tree::natural_cmp;
-use crate::model::{Cancelled, Checkpoint, NodeId, Progress, TensorId};
+use crate::model::{Cancelled, Checkpoint, LayerTree, NodeId, Progress, TensorId};
+use crate::state::outline::{Folds, Passing, STEPS, SortKey};
 use crate::state::scan::Scan;
-
-/// Rows made, or tensors filtered, between two looks at whether the work was cancelled.
-const STEPS: usize = 4096;
 
 /// Everything that rows follow from, beside the checkpoint and its scan.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Spec {
-    pub open: NodeSet,
+    pub folds: Folds,
     pub filter: Option<NameFilter>,
     pub facets: Facets,
-    /// With a filter, groups that were closed by hand; all others are open.
-    pub closed_while_filtering: NodeSet,
     pub sort: SortColumn,
     pub descending: bool,
 }
@@ -38,47 +31,22 @@ pub struct Made {
     pub(super) kinds: Arc<Kinds>,
 }
 
-/// What an item is sorted by.
-enum Key<'a> {
-    Text(&'a str),
-    Count(u64),
-    /// Unknown ones come last, whichever the direction.
-    Number(Option<f64>),
-    None,
-}
-
-/// What passes the filter, per tensor and per group.
-struct Passing {
-    tensors: Vec<bool>,
-    groups: Vec<bool>,
-    count: usize,
-}
-
-impl Passing {
-    fn has(&self, item: Item) -> bool {
-        let passes = match item {
-            Item::Tensor(id) => self.tensors.get(id.index()),
-            Item::Group(id) => self.groups.get(id.0 as usize),
-        };
-        passes.copied().unwrap_or(false)
-    }
-}
-
 impl Spec {
     pub(super) fn is_filtered(&self) -> bool {
         self.filter.is_some() || !self.facets.is_empty()
     }
 
     pub(super) fn is_open(&self, id: NodeId) -> bool {
-        if self.is_filtered() { !self.closed_while_filtering.contains(id) } else { self.open.contains(id) }
+        self.folds.is_open(id, self.is_filtered())
     }
 
     pub(super) fn set_open(&mut self, id: NodeId, open: bool) {
-        if self.is_filtered() {
-            self.closed_while_filtering.set(id, !open);
-        } else {
-            self.open.set(id, open);
-        }
+        self.folds.set_open(id, open, self.is_filtered());
+    }
+
+    pub(super) fn open_only(&mut self, tree: &LayerTree, pass: impl Fn(NodeId) -> bool) {
+        let filtered = self.is_filtered();
+        self.folds.open_only(tree, filtered, pass);
     }
 
     /// All rows. Costs time in proportion to the open part of the tree, and with a filter to all tensors. `kinds` are
@@ -123,26 +91,13 @@ impl Spec {
         progress: &Progress,
     ) -> Result<Passing, Cancelled> {
         let tree = checkpoint.layer_tree();
-        let mut passing = Passing {
-            tensors: vec![false; checkpoint.tensors().len()],
-            groups: vec![false; tree.len()],
-            count: 0,
-        };
+        let mut passing = Passing::none(checkpoint.tensors().len(), tree);
         for (id, _) in checkpoint.tensors() {
             if id.index() % STEPS == 0 {
                 progress.advance(0)?;
             }
-            if !self.passes(checkpoint, scan, id) {
-                continue;
-            }
-            passing.tensors[id.index()] = true;
-            passing.count += 1;
-            let mut at = Some(tree.parent_of(id));
-            while let Some(group) = at {
-                if std::mem::replace(&mut passing.groups[group.0 as usize], true) {
-                    break;
-                }
-                at = tree.node(group).parent;
+            if self.passes(checkpoint, scan, id) {
+                passing.pass(tree, id);
             }
         }
         Ok(passing)
@@ -180,50 +135,42 @@ impl<'a> Inside<'a> {
     /// What is directly inside a group, the first on top.
     fn push(&self, group: NodeId, depth: u32, stack: &mut Vec<(Item, u32)>) {
         let node = self.checkpoint.layer_tree().node(group);
-        let mut inside: Vec<(Key<'a>, u32, Item)> = node
+        let mut inside: Vec<(SortKey<'a>, u32, Item)> = node
             .children
             .iter()
             .map(|&child| Item::Group(child))
             .chain(node.tensors.iter().map(|&tensor| Item::Tensor(tensor)))
-            .filter(|&item| self.passing.is_none_or(|passing| passing.has(item)))
+            .filter(|&item| match (self.passing, item) {
+                (None, _) => true,
+                (Some(passing), Item::Tensor(id)) => passing.has_tensor(id),
+                (Some(passing), Item::Group(id)) => passing.has_group(id),
+            })
             .map(|item| (self.key(item), self.kinds.position(item), item))
             .collect();
         let descending = self.spec.descending;
-        inside.sort_unstable_by(|a, b| compare(&a.0, &b.0, descending).then(a.1.cmp(&b.1)));
+        inside.sort_unstable_by(|a, b| a.0.compare(&b.0, descending).then(a.1.cmp(&b.1)));
         stack.extend(inside.into_iter().rev().map(|(_, _, item)| (item, depth)));
     }
 
-    fn key(&self, item: Item) -> Key<'a> {
+    fn key(&self, item: Item) -> SortKey<'a> {
         let checkpoint = self.checkpoint;
         let tensor = match item {
             Item::Tensor(id) => Some(checkpoint.tensor(id)),
             Item::Group(_) => None,
         };
         match self.spec.sort {
-            SortColumn::File => Key::None,
-            SortColumn::Name => Key::Text(name(checkpoint, item)),
-            SortColumn::Class => Key::Text(match item {
+            SortColumn::File => SortKey::None,
+            SortColumn::Name => SortKey::Text(name(checkpoint, item)),
+            SortColumn::Class => SortKey::Text(match item {
                 Item::Group(id) => checkpoint.layer_tree().node(id).class.as_deref().unwrap_or("\u{10ffff}"),
                 Item::Tensor(_) => "\u{10ffff}",
             }),
-            SortColumn::Dtype => Key::Text(tensor.map_or("", |tensor| tensor.dtype.name())),
-            SortColumn::Role => Key::Text(tensor.map_or("", |tensor| tensor.role.name())),
-            SortColumn::Shape => Key::Count(elements(checkpoint, item)),
-            SortColumn::Parameters => Key::Count(parameters(checkpoint, item)),
-            SortColumn::Bytes => Key::Count(bytes(checkpoint, item)),
-            SortColumn::Statistic(statistic) => Key::Number(self.scan.value(item, statistic)),
+            SortColumn::Dtype => SortKey::Text(tensor.map_or("", |tensor| tensor.dtype.name())),
+            SortColumn::Role => SortKey::Text(tensor.map_or("", |tensor| tensor.role.name())),
+            SortColumn::Shape => SortKey::Count(elements(checkpoint, item)),
+            SortColumn::Parameters => SortKey::Count(parameters(checkpoint, item)),
+            SortColumn::Bytes => SortKey::Count(bytes(checkpoint, item)),
+            SortColumn::Statistic(statistic) => SortKey::Number(self.scan.value(item, statistic)),
         }
     }
-}
-
-fn compare(a: &Key<'_>, b: &Key<'_>, descending: bool) -> Ordering {
-    let order = match (a, b) {
-        (Key::Text(a), Key::Text(b)) => natural_cmp(a, b),
-        (Key::Count(a), Key::Count(b)) => a.cmp(b),
-        (Key::Number(Some(a)), Key::Number(Some(b))) => a.total_cmp(b),
-        (Key::Number(Some(_)), Key::Number(None)) => return Ordering::Less,
-        (Key::Number(None), Key::Number(Some(_))) => return Ordering::Greater,
-        _ => Ordering::Equal,
-    };
-    if descending { order.reverse() } else { order }
 }

@@ -3,8 +3,7 @@
 mod line;
 
 use egui::{
-    Align, Align2, EventFilter, Id, Key, Layout, Margin, Modifiers, RichText, Role, ScrollArea, Sense,
-    TextEdit, Ui, Vec2, WidgetInfo,
+    Align, Align2, Id, Key, Layout, Margin, RichText, Role, ScrollArea, Sense, TextEdit, Ui, Vec2, WidgetInfo,
 };
 
 use super::columns::{Columns, Kind, label};
@@ -13,6 +12,7 @@ use crate::jobs::ComparisonKey;
 use crate::state::compare::{Chip, CompareColumn, CompareItem, Found, PairsChange};
 use crate::text;
 use crate::ui::tree_table::filter_id;
+use crate::ui::widgets::rows::{RowsInView, Walk, has_keys, no_rows_ui};
 use crate::ui::widgets::{clipped_text, pill_ui};
 use crate::ui::{ViewContext, theme};
 use line::{Line, cell};
@@ -24,10 +24,7 @@ const HEADER_HEIGHT: f32 = 26.0;
 /// The table's passing state.
 #[derive(Default)]
 pub(super) struct Table {
-    /// The last wish to scroll that was granted.
-    scrolled: Option<(ComparisonKey, u64)>,
-    offset: f32,
-    height: f32,
+    view: RowsInView<ComparisonKey>,
 }
 
 /// What narrows the table down beside the chips: by name, and as a list or by layer. From right to left.
@@ -119,29 +116,20 @@ impl Table {
         if response.clicked() {
             ctx.commands.send(select(None));
         }
-        keys(ui, ctx, id, (self.height / theme::ROW_HEIGHT) as i64 - 1);
+        self.keys(ui, ctx, id);
         if rows.is_empty() {
-            let message = if table.matching().is_some() {
+            let message = if table.is_awaiting_rows() {
+                "Putting pairs in order…"
+            } else if table.matching().is_some() {
                 "No pair passes the filter"
             } else {
                 "Neither side holds tensors"
             };
-            let at = whole.center_top() + Vec2::new(0.0, 48.0);
-            ui.painter().text(at, Align2::CENTER_CENTER, message, theme::body(), ctx.theme.text_second);
+            no_rows_ui(ui, ctx, whole, message);
             return;
         }
-        let mut area = ScrollArea::vertical().id_salt(("compare_scroll", found.key)).auto_shrink(false);
-        if let Some((serial, row)) = table.scroll_to()
-            && self.scrolled != Some((found.key, serial))
-        {
-            self.scrolled = Some((found.key, serial));
-            let top = row as f32 * theme::ROW_HEIGHT;
-            if top < self.offset {
-                area = area.vertical_scroll_offset(top);
-            } else if top + theme::ROW_HEIGHT > self.offset + self.height {
-                area = area.vertical_scroll_offset(top + theme::ROW_HEIGHT - self.height);
-            }
-        }
+        let area = ScrollArea::vertical().id_salt(("compare_scroll", found.key)).auto_shrink(false);
+        let area = self.view.scrolled(area, found.key, table.scroll_to());
         let output = area.show_rows(ui, theme::ROW_HEIGHT, rows.len(), |ui, range| {
             for index in range {
                 if let Some(row) = rows.get(index) {
@@ -151,11 +139,26 @@ impl Table {
                 }
             }
         });
-        self.offset = output.state.clamped_offset().y;
-        self.height = output.inner_rect.height();
-        if ui.memory(|memory| memory.has_focus(id)) {
-            let stroke = egui::Stroke::new(1.0, ctx.theme.accent.gamma_multiply(0.7));
-            ui.painter().rect_stroke(whole.shrink(0.5), 0, stroke, egui::StrokeKind::Inside);
+        self.view.shown(ui, ctx, id, whole, &output);
+    }
+
+    /// Keys that walk the table.
+    fn keys(&self, ui: &Ui, ctx: &ViewContext<'_>, id: Id) {
+        if !has_keys(ui, id) {
+            return;
+        }
+        let group = match ctx.state.compare.table.selected() {
+            Some(CompareItem::Group(group)) => Some(group),
+            _ => None,
+        };
+        for walk in self.view.walked(ui, group.is_some()) {
+            ctx.commands.send(pairs_change(match (walk, group) {
+                (Walk::Move(by), _) => PairsChange::Move(by),
+                (Walk::Expand, _) => PairsChange::Expand,
+                (Walk::Collapse, _) => PairsChange::Collapse,
+                (Walk::Toggle, Some(group)) => PairsChange::Toggle(group),
+                (Walk::Toggle, None) => continue,
+            }));
         }
     }
 }
@@ -198,37 +201,6 @@ fn header_ui(ui: &mut Ui, ctx: &ViewContext<'_>, columns: &Columns) {
         };
         if response.on_hover_text(hint).clicked() {
             ctx.commands.send(pairs_change(PairsChange::SortBy(column)));
-        }
-    }
-}
-
-/// Keys that walk the table: while it has the focus, or nothing has.
-fn keys(ui: &Ui, ctx: &ViewContext<'_>, id: Id, page: i64) {
-    let focused = ui.memory(egui::Memory::focused);
-    if focused.is_some_and(|focused| focused != id) || egui::Popup::is_any_open(ui.ctx()) {
-        return;
-    }
-    if focused == Some(id) {
-        let filter = EventFilter { vertical_arrows: true, horizontal_arrows: true, ..EventFilter::default() };
-        ui.memory_mut(|memory| memory.set_focus_lock_filter(id, filter));
-    }
-    let selected_group = match ctx.state.compare.table.selected() {
-        Some(CompareItem::Group(group)) => Some((Key::Enter, PairsChange::Toggle(group))),
-        _ => None,
-    };
-    let walks = [
-        (Key::ArrowDown, PairsChange::Move(1)),
-        (Key::ArrowUp, PairsChange::Move(-1)),
-        (Key::PageDown, PairsChange::Move(page.max(1))),
-        (Key::PageUp, PairsChange::Move(-page.max(1))),
-        (Key::Home, PairsChange::Move(i64::MIN / 2)),
-        (Key::End, PairsChange::Move(i64::MAX / 2)),
-        (Key::ArrowRight, PairsChange::Expand),
-        (Key::ArrowLeft, PairsChange::Collapse),
-    ];
-    for (key, change) in walks.into_iter().chain(selected_group) {
-        if ui.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {
-            ctx.commands.send(pairs_change(change));
         }
     }
 }

@@ -6,13 +6,12 @@ mod header;
 mod line;
 mod mark;
 
-use egui::{
-    Align2, EventFilter, Frame, Id, Key, Margin, Modifiers, Panel, Rect, Role, ScrollArea, Sense, Ui, Vec2,
-    WidgetInfo,
-};
+use egui::{Frame, Id, Margin, Panel, Rect, Role, ScrollArea, Sense, Ui, Vec2, WidgetInfo};
 
+use super::widgets::rows::{RowsInView, Walk, has_keys, no_rows_ui};
 use super::widgets::tensors;
 use super::{ViewContext, selection_bar, theme};
+use crate::jobs::CheckpointId;
 use crate::model::Checkpoint;
 use crate::state::tree::{self, Item, TreeChange};
 use crate::state::{Command, OpenCheckpoint, ScanStatus, TreeState};
@@ -28,10 +27,7 @@ pub fn filter_id() -> Id {
 /// The table of the shown checkpoint.
 #[derive(Default)]
 pub struct TreeTable {
-    /// The last wish to scroll that was granted, of which opening.
-    scrolled: Option<(crate::jobs::CheckpointId, u64)>,
-    offset: f32,
-    height: f32,
+    view: RowsInView<CheckpointId>,
     /// How far the columns beside the name are scrolled.
     across: f32,
 }
@@ -89,7 +85,7 @@ impl TreeTable {
         if table.clicked_by(egui::PointerButton::Primary) {
             ctx.commands.send(Command::Tree(entry.id, TreeChange::Select(None)));
         }
-        keys(ui, ctx, entry, id, (self.height / theme::ROW_HEIGHT) as i64 - 1);
+        self.keys(ui, ctx, entry, id);
         if rows.is_empty() {
             let message = if entry.tree.is_awaiting_rows() {
                 "Putting the tree in order…"
@@ -98,22 +94,11 @@ impl TreeTable {
             } else {
                 "This file holds no tensors"
             };
-            let at = whole.center_top() + Vec2::new(0.0, 48.0);
-            ui.painter().text(at, Align2::CENTER_CENTER, message, theme::body(), ctx.theme.text_second);
+            no_rows_ui(ui, ctx, whole, message);
             return;
         }
-        let mut area = ScrollArea::both().id_salt(("tree_scroll", entry.id)).auto_shrink(false);
-        if let Some((serial, row)) = entry.tree.scroll_to()
-            && self.scrolled != Some((entry.id, serial))
-        {
-            self.scrolled = Some((entry.id, serial));
-            let top = row as f32 * theme::ROW_HEIGHT;
-            if top < self.offset {
-                area = area.vertical_scroll_offset(top);
-            } else if top + theme::ROW_HEIGHT > self.offset + self.height {
-                area = area.vertical_scroll_offset(top + theme::ROW_HEIGHT - self.height);
-            }
-        }
+        let area = ScrollArea::both().id_salt(("tree_scroll", entry.id)).auto_shrink(false);
+        let area = self.view.scrolled(area, entry.id, entry.tree.scroll_to());
         let largest = tree::bytes(checkpoint, Item::Group(checkpoint.layer_tree().root())).max(1);
         let output = area.show_viewport(ui, |ui, viewport| {
             ui.set_min_size(Vec2::new(columns.total, rows.len() as f32 * theme::ROW_HEIGHT));
@@ -131,11 +116,28 @@ impl TreeTable {
             }
         });
         self.across = output.state.clamped_offset().x;
-        self.offset = output.state.clamped_offset().y;
-        self.height = output.inner_rect.height();
-        if ui.memory(|memory| memory.has_focus(id)) {
-            let stroke = egui::Stroke::new(1.0, ctx.theme.accent.gamma_multiply(0.7));
-            ui.painter().rect_stroke(whole.shrink(0.5), 0, stroke, egui::StrokeKind::Inside);
+        self.view.shown(ui, ctx, id, whole, &output);
+    }
+
+    /// Keys that walk the table.
+    fn keys(&self, ui: &Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, id: Id) {
+        if !has_keys(ui, id) {
+            return;
+        }
+        mark::keys(ui, ctx, entry);
+        let group = match entry.tree.selected() {
+            Some(Item::Group(group)) => Some(group),
+            _ => None,
+        };
+        for walk in self.view.walked(ui, group.is_some()) {
+            let change = match (walk, group) {
+                (Walk::Move(by), _) => TreeChange::Move(by),
+                (Walk::Expand, _) => TreeChange::Expand,
+                (Walk::Collapse, _) => TreeChange::Collapse,
+                (Walk::Toggle, Some(group)) => TreeChange::Toggle(group),
+                (Walk::Toggle, None) => continue,
+            };
+            ctx.commands.send(Command::Tree(entry.id, change));
         }
     }
 }
@@ -169,36 +171,4 @@ fn footer_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, checkpo
         let text = egui::RichText::new(parts.join(" · ")).color(ctx.theme.text_second);
         ui.add(egui::Label::new(text).truncate());
     });
-}
-
-/// Keys that walk the table: while it has the focus, or nothing has.
-fn keys(ui: &Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint, id: Id, page: i64) {
-    let focused = ui.memory(egui::Memory::focused);
-    if focused.is_some_and(|focused| focused != id) || egui::Popup::is_any_open(ui.ctx()) {
-        return;
-    }
-    if focused == Some(id) {
-        let filter = EventFilter { vertical_arrows: true, horizontal_arrows: true, ..EventFilter::default() };
-        ui.memory_mut(|memory| memory.set_focus_lock_filter(id, filter));
-    }
-    mark::keys(ui, ctx, entry);
-    for (key, change) in [
-        (Key::ArrowDown, TreeChange::Move(1)),
-        (Key::ArrowUp, TreeChange::Move(-1)),
-        (Key::PageDown, TreeChange::Move(page.max(1))),
-        (Key::PageUp, TreeChange::Move(-page.max(1))),
-        (Key::Home, TreeChange::Move(i64::MIN / 2)),
-        (Key::End, TreeChange::Move(i64::MAX / 2)),
-        (Key::ArrowRight, TreeChange::Expand),
-        (Key::ArrowLeft, TreeChange::Collapse),
-    ] {
-        if ui.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {
-            ctx.commands.send(Command::Tree(entry.id, change));
-        }
-    }
-    if let Some(Item::Group(group)) = entry.tree.selected()
-        && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Enter))
-    {
-        ctx.commands.send(Command::Tree(entry.id, TreeChange::Toggle(group)));
-    }
 }

@@ -1,5 +1,7 @@
 //! Pieces used by two views or more.
 
+pub mod rows;
+
 use std::time::{Duration, Instant};
 
 use egui::{
@@ -144,19 +146,23 @@ pub fn clipped_text(
     width
 }
 
-/// A name in one line. One too long for its room is cut in the middle: names of tensors differ at their ends. Returns the
-/// width it took.
+/// Characters at the end of a name that say most: the number of a layer, its part, `weight` or `bias`.
+const TELLING_END: usize = 24;
+
+/// A name in one line. One too long for its room is cut near its beginning: names of tensors differ at their ends. Returns
+/// the width it took.
 pub fn clipped_name(ui: &Ui, rect: Rect, text: &str, font: &FontId, color: egui::Color32) -> f32 {
     let layout = |text: String| ui.painter().layout_no_wrap(text, font.clone(), color);
     let mut galley = layout(text.to_owned());
     if galley.size().x > rect.width() {
         let places: Vec<usize> = text.char_indices().map(|(place, _)| place).collect();
-        // About what fits, and from there less by one until it does: a third from the beginning, the rest from the end.
+        // About what fits, and from there less by one until it does.
         let share = f64::from(rect.width() / galley.size().x);
         let mut kept = ((places.len() as f64 * share) as usize).min(places.len().saturating_sub(1));
         loop {
-            let head = places.get(kept / 3).and_then(|&end| text.get(..end)).unwrap_or_default();
-            let tail = places.len() - (kept - kept / 3);
+            let from_head = kept.saturating_sub(TELLING_END) / 2;
+            let head = places.get(from_head).and_then(|&end| text.get(..end)).unwrap_or_default();
+            let tail = places.len() - (kept - from_head);
             let tail = places.get(tail).and_then(|&start| text.get(start..)).unwrap_or_default();
             galley = layout(format!("{head}…{tail}"));
             if galley.size().x <= rect.width() || kept == 0 {

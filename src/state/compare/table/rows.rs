@@ -1,12 +1,13 @@
 //! Makes the rows: what passes the filter, in order, as a list or below the layers that are open.
 
-use std::cmp::Ordering;
+use std::sync::Arc;
 
-use super::{CompareColumn, CompareRow, CompareTable};
+use super::{CompareColumn, CompareRow};
 use crate::analysis::diff::{DiffRow, PairStatus};
-use crate::model::layer_tree::natural_cmp;
-use crate::model::{LayerTree, NodeId, TensorId};
-use crate::state::compare::{CompareItem, Found, name, relative_change};
+use crate::jobs::ComparisonKey;
+use crate::model::{Cancelled, LayerTree, NameFilter, NodeId, Progress, TensorId};
+use crate::state::compare::{Chip, CompareItem, Found, name, relative_change};
+use crate::state::outline::{Folds, Passing, STEPS, SortKey, first_tensors};
 
 /// Where rows without a number stand when ordered by relative change, below all that have one.
 const ONLY_ONE_SIDE: f64 = -1.0;
@@ -16,45 +17,101 @@ const IDENTICAL: f64 = -3.0;
 /// A larger change fills its bar too: retrained tensors lie at 1.4, and a bias that was nearly zero may be anywhere above.
 const FULL_BAR: f64 = 2.0;
 
-/// What an item is sorted by.
-enum Key<'a> {
-    Text(&'a str),
-    /// Unknown ones come last, whichever the direction.
-    Number(Option<f64>),
+/// Everything that rows follow from, beside what was found.
+#[derive(Debug, Clone)]
+pub(super) struct Spec {
+    pub folds: Folds,
+    pub as_list: bool,
+    pub chips: Vec<Chip>,
+    pub filter: Option<NameFilter>,
+    pub sort: CompareColumn,
+    pub descending: bool,
 }
 
-/// What passes the filter.
-struct Passing {
-    leaves: Vec<bool>,
-    groups: Vec<bool>,
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            folds: Folds::default(),
+            as_list: true,
+            chips: Vec::new(),
+            filter: None,
+            sort: CompareColumn::default(),
+            descending: true,
+        }
+    }
 }
 
-impl CompareTable {
-    /// Makes the rows anew. Costs time in proportion to the rows, and with a filter to all leaves.
-    pub(super) fn rebuild(&mut self, found: &Found) {
-        self.rebuilds += 1;
-        let tree = &found.tree().tree;
+/// Rows, with what was found out on the way.
+#[derive(Debug, Clone)]
+pub struct MadePairs {
+    /// Of which comparison.
+    pub key: ComparisonKey,
+    pub(super) rows: Arc<[CompareRow]>,
+    /// Leaves that pass the filter.
+    pub(super) matching: usize,
+    /// The relative change that fills a bar.
+    pub(super) largest: f64,
+}
+
+impl Spec {
+    pub(super) fn is_filtered(&self) -> bool {
+        self.filter.is_some() || !self.chips.is_empty()
+    }
+
+    pub(super) fn is_open(&self, id: NodeId) -> bool {
+        self.folds.is_open(id, self.is_filtered())
+    }
+
+    pub(super) fn set_open(&mut self, id: NodeId, open: bool) {
+        self.folds.set_open(id, open, self.is_filtered());
+    }
+
+    pub(super) fn open_only(&mut self, tree: &LayerTree, pass: impl Fn(NodeId) -> bool) {
+        let filtered = self.is_filtered();
+        self.folds.open_only(tree, filtered, pass);
+    }
+
+    /// All rows. Costs time in proportion to the rows, and with a filter to all leaves.
+    pub(super) fn make(&self, found: &Found, progress: &Progress) -> Result<MadePairs, Cancelled> {
         let leaves = found.tree().rows.len() as u32;
-        let passing = self.is_filtered().then(|| self.passing(found));
-        self.matching =
-            passing.as_ref().map_or(0, |passing| passing.leaves.iter().filter(|passes| **passes).count());
+        let passing = if self.is_filtered() { Some(self.passing(found, progress)?) } else { None };
         let finite =
             |leaf| relative_change(found, CompareItem::Leaf(leaf)).filter(|change| change.is_finite());
-        self.largest = (0..leaves).filter_map(finite).fold(0.0, f64::max).min(FULL_BAR);
-        if self.as_list {
-            let mut list: Vec<(Key<'_>, u32)> = (0..leaves)
-                .filter(|&leaf| passing.as_ref().is_none_or(|passing| passing.leaves[leaf as usize]))
-                .map(|leaf| (self.key(found, CompareItem::Leaf(leaf)), leaf))
-                .collect();
-            list.sort_by(|a, b| compare(&a.0, &b.0, self.descending).then(a.1.cmp(&b.1)));
-            let row = |leaf| CompareRow { item: CompareItem::Leaf(leaf), depth: 0, open: false };
-            self.rows = list.into_iter().map(|(_, leaf)| row(leaf)).collect();
-            return;
-        }
-        let first = first_leaves(tree);
+        let largest = (0..leaves).filter_map(finite).fold(0.0, f64::max).min(FULL_BAR);
+        progress.advance(0)?;
+        let rows = if self.as_list {
+            self.list(found, passing.as_ref())
+        } else {
+            self.below_layers(found, passing.as_ref(), progress)?
+        };
+        let matching = passing.map_or(0, |passing| passing.count);
+        Ok(MadePairs { key: found.key, rows: rows.into(), matching, largest })
+    }
+
+    fn list(&self, found: &Found, passing: Option<&Passing>) -> Vec<CompareRow> {
+        let mut list: Vec<(SortKey<'_>, u32)> = (0..found.tree().rows.len() as u32)
+            .filter(|&leaf| passing.is_none_or(|passing| passing.has_tensor(TensorId(leaf))))
+            .map(|leaf| (self.key(found, CompareItem::Leaf(leaf)), leaf))
+            .collect();
+        list.sort_by(|a, b| a.0.compare(&b.0, self.descending).then(a.1.cmp(&b.1)));
+        let row = |leaf| CompareRow { item: CompareItem::Leaf(leaf), depth: 0, open: false };
+        list.into_iter().map(|(_, leaf)| row(leaf)).collect()
+    }
+
+    fn below_layers(
+        &self,
+        found: &Found,
+        passing: Option<&Passing>,
+        progress: &Progress,
+    ) -> Result<Vec<CompareRow>, Cancelled> {
+        let tree = &found.tree().tree;
+        let first = first_tensors(tree);
         let mut rows = Vec::new();
         let mut stack = vec![(CompareItem::Group(tree.root()), 0u32)];
         while let Some((item, depth)) = stack.pop() {
+            if rows.len() % STEPS == 0 {
+                progress.advance(0)?;
+            }
             let CompareItem::Group(id) = item else {
                 rows.push(CompareRow { item, depth: depth - 1, open: false });
                 continue;
@@ -68,27 +125,28 @@ impl CompareTable {
             }
             let node = tree.node(id);
             let groups = node.children.iter().map(|&child| CompareItem::Group(child));
-            let mut inside: Vec<(Key<'_>, u32, CompareItem)> = groups
+            let mut inside: Vec<(SortKey<'_>, u32, CompareItem)> = groups
                 .chain(node.tensors.iter().map(|leaf| CompareItem::Leaf(leaf.0)))
-                .filter(|item| match (&passing, item) {
+                .filter(|item| match (passing, *item) {
                     (None, _) => true,
-                    (Some(passing), CompareItem::Leaf(leaf)) => passing.leaves[*leaf as usize],
-                    (Some(passing), CompareItem::Group(id)) => passing.groups[id.0 as usize],
+                    (Some(passing), CompareItem::Leaf(leaf)) => passing.has_tensor(TensorId(leaf)),
+                    (Some(passing), CompareItem::Group(id)) => passing.has_group(id),
                 })
                 .map(|item| (self.key(found, item), position(&first, item), item))
                 .collect();
-            inside.sort_by(|a, b| compare(&a.0, &b.0, self.descending).then(a.1.cmp(&b.1)));
+            inside.sort_by(|a, b| a.0.compare(&b.0, self.descending).then(a.1.cmp(&b.1)));
             stack.extend(inside.into_iter().rev().map(|(_, _, item)| (item, depth + 1)));
         }
-        self.rows = rows.into();
+        Ok(rows)
     }
 
-    fn passing(&self, found: &Found) -> Passing {
+    fn passing(&self, found: &Found, progress: &Progress) -> Result<Passing, Cancelled> {
         let sums = found.tree();
-        let mut passing =
-            Passing { leaves: vec![false; sums.rows.len()], groups: vec![false; sums.tree.len()] };
-        for (index, row) in sums.rows.iter().enumerate() {
-            let leaf = index as u32;
+        let mut passing = Passing::none(sums.rows.len(), &sums.tree);
+        for (leaf, row) in (0..).zip(&sums.rows) {
+            if leaf as usize % STEPS == 0 {
+                progress.advance(0)?;
+            }
             let of_kind = || {
                 let pair = found.leaf_pair(leaf);
                 self.chips.is_empty() || self.chips.iter().any(|chip| chip.matches(*row, pair))
@@ -99,35 +157,27 @@ impl CompareTable {
                 tensors.left.is_some_and(|id| filter.matches(&found.left.tensor(id).name))
                     || tensors.right.is_some_and(|id| filter.matches(&found.right.tensor(id).name))
             };
-            if !of_kind() || !named() {
-                continue;
-            }
-            passing.leaves[index] = true;
-            let mut at = Some(sums.tree.parent_of(TensorId(leaf)));
-            while let Some(group) = at {
-                if std::mem::replace(&mut passing.groups[group.0 as usize], true) {
-                    break;
-                }
-                at = sums.tree.node(group).parent;
+            if of_kind() && named() {
+                passing.pass(&sums.tree, TensorId(leaf));
             }
         }
-        passing
+        Ok(passing)
     }
 
-    fn key<'a>(&self, found: &'a Found, item: CompareItem) -> Key<'a> {
+    fn key<'a>(&self, found: &'a Found, item: CompareItem) -> SortKey<'a> {
         match self.sort {
             CompareColumn::Name => match item {
                 CompareItem::Leaf(leaf) if self.as_list => {
                     let places = found.whole().map(|whole| &whole.name_places);
                     if let Some(place) = places.and_then(|places| places.get(leaf as usize)) {
-                        return Key::Number(Some(f64::from(*place)));
+                        return SortKey::Number(Some(f64::from(*place)));
                     }
-                    Key::Text(found.naming_tensor(leaf).map_or("", |tensor| tensor.name.as_str()))
+                    SortKey::Text(found.naming_tensor(leaf).map_or("", |tensor| tensor.name.as_str()))
                 }
-                item => Key::Text(name(found, item)),
+                item => SortKey::Text(name(found, item)),
             },
-            CompareColumn::Relative => Key::Number(place_by_change(found, item)),
-            column => Key::Number(number(found, item, column)),
+            CompareColumn::Relative => SortKey::Number(place_by_change(found, item)),
+            column => SortKey::Number(number(found, item, column)),
         }
     }
 }
@@ -182,30 +232,6 @@ fn place_by_change(found: &Found, item: CompareItem) -> Option<f64> {
             })
         }
     }
-}
-
-fn compare(a: &Key<'_>, b: &Key<'_>, descending: bool) -> Ordering {
-    let order = match (a, b) {
-        (Key::Text(a), Key::Text(b)) => natural_cmp(a, b),
-        (Key::Number(Some(a)), Key::Number(Some(b))) => a.total_cmp(b),
-        (Key::Number(Some(_)), Key::Number(None)) => return Ordering::Less,
-        (Key::Number(None), Key::Number(Some(_))) => return Ordering::Greater,
-        _ => Ordering::Equal,
-    };
-    if descending { order.reverse() } else { order }
-}
-
-/// For each group the first leaf inside, which is its place in file order.
-fn first_leaves(tree: &LayerTree) -> Vec<u32> {
-    let mut first = vec![u32::MAX; tree.len()];
-    // A child's index is above its parent's, so one pass from the end sees children first.
-    for index in (0..tree.len()).rev() {
-        let node = tree.node(NodeId(index as u32));
-        let own = node.tensors.iter().map(|id| id.0).min().unwrap_or(u32::MAX);
-        let inside = node.children.iter().map(|id| first[id.0 as usize]).min().unwrap_or(u32::MAX);
-        first[index] = own.min(inside);
-    }
-    first
 }
 
 fn position(first: &[u32], item: CompareItem) -> u32 {
