@@ -250,9 +250,9 @@ fn batch_counters(checkpoint: &Checkpoint, source: &StateDict, rules: &[RenameRu
         let key = if module.is_empty() { COUNTER.to_owned() } else { format!("{module}.{COUNTER}") };
         RenameRule::apply_all(rules, &key).into_owned()
     };
-    let whole = source.ids.iter().filter(|_| !checkpoint.layers().is_empty()).filter_map(|&id| {
+    let whole = source.ids.iter().filter(|_| !checkpoint.layers().is_empty()).map(|&id| {
         let key = source.key(checkpoint, id);
-        Some(key.rsplit_once('.').map_or("", |(module, _)| module))
+        key.rsplit_once('.').map_or("", |(module, _)| module)
     });
     // The prefix ends in a dot; the dictionary itself is a module too.
     let within = |module: &'_ str| match module.strip_prefix(source.prefix.as_str()) {

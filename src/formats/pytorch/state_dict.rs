@@ -264,8 +264,8 @@ impl<'a> Walk<'a> {
         }
         let plain = kept.iter().filter(|(_, value)| !matches!(value, Value::Tensor(_))).count();
         if plain > 0 && plain < entries.len() {
-            let keys = entries.iter().map(|&(key, _)| key_text(self.rebuilder.view, key));
-            self.python_types.insert_order(&self.path, keys.collect());
+            let keys = self.keys(entries);
+            self.python_types.insert_order(&self.path, keys);
         }
         if only_tensors { Found::Tensors } else { Found::Value(Value::Map(kept)) }
     }

@@ -181,16 +181,14 @@ const MODEL_FILES: [&str; 6] = [
 /// The file that a folder of a model stands for: its weights, or its only checkpoint where nothing was logged beside it.
 pub fn stands_for(entries: &[String]) -> Option<&str> {
     let has = |name: &str| entries.iter().any(|entry| entry == name);
-    if has("config.json") || has("adapter_config.json") {
-        if let Some(file) = MODEL_FILES.into_iter().find(|name| has(name)) {
-            return Some(file);
-        }
+    if (has("config.json") || has("adapter_config.json"))
+        && let Some(file) = MODEL_FILES.into_iter().find(|name| has(name))
+    {
+        return Some(file);
     }
     let is_log = |entry: &String| {
-        entry.ends_with(".csv")
-            || entry.ends_with(".jsonl")
+        [".csv", ".jsonl", "trainer_state.json"].iter().any(|ending| entry.ends_with(ending))
             || entry.contains("tfevents")
-            || entry == "trainer_state.json"
     };
     match entries.iter().filter(|entry| may_be_checkpoint(entry)).collect::<Vec<_>>().as_slice() {
         [one] if !entries.iter().any(is_log) => Some(one),
