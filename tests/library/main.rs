@@ -10,6 +10,7 @@ mod curves;
 mod export;
 mod export_faults;
 mod fixtures;
+mod fuzz_corpus;
 mod health;
 mod keras_folders;
 mod keras_layers;

@@ -1,7 +1,6 @@
 #![no_main]
 
-use ckptscope::formats::containers::npy::Header;
+#[path = "../targets.rs"]
+mod targets;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let _ = Header::read(|len| Ok(data[..data.len().min(len as usize)].to_vec()));
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::npy(data));

@@ -1,5 +1,6 @@
 #![no_main]
 
-mod common;
+#[path = "../targets.rs"]
+mod targets;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| common::open(&ckptscope::formats::safetensors::Safetensors, data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::safetensors(data));
