@@ -1,7 +1,8 @@
 //! Notices that an open file changed on disk: a thread of its own looks every few seconds, frames never do.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::CheckpointId;
@@ -18,30 +19,36 @@ pub enum Watched {
 /// How often files are looked at. A glance is one `stat` per open checkpoint.
 const INTERVAL: Duration = Duration::from_secs(3);
 
+type List = Option<Vec<(Watched, PathBuf)>>;
 type Stamp = Option<(SystemTime, u64)>;
 
 /// Watches the files of the open checkpoints.
 pub struct FileWatch {
-    /// Without a bound, since a frame must not wait: the thread may be held up by a drive that does not answer.
-    list: Sender<Vec<(Watched, PathBuf)>>,
+    /// What to watch, until the thread takes it: a frame must not wait for one that a drive holds up.
+    list: Arc<Mutex<List>>,
+    /// Tells the thread that there is a new list.
+    nudge: SyncSender<()>,
     changed: Receiver<Watched>,
 }
 
 impl FileWatch {
     /// Starts the thread. `wake` is called, from it, when a file changed.
     pub fn new(wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
-        let (list, lists) = channel();
+        let list: Arc<Mutex<List>> = Arc::default();
+        let (nudge, nudges) = sync_channel(1);
         let (news, changed) = sync_channel(64);
+        let shared = Arc::clone(&list);
         std::thread::Builder::new()
             .name("file-watch".to_owned())
-            .spawn(move || watch(&lists, &news, wake))?;
-        Ok(Self { list, changed })
+            .spawn(move || watch(&shared, &nudges, &news, wake))?;
+        Ok(Self { list, nudge, changed })
     }
 
     /// Says which files to watch from now on. Known ones keep what they looked like when first seen.
     pub fn set(&self, files: Vec<(Watched, PathBuf)>) {
-        // Without a receiver the thread is gone, and with it only the offer to reload.
-        let _ = self.list.send(files);
+        *self.list.lock().unwrap_or_else(PoisonError::into_inner) = Some(files);
+        // A nudge that waits is enough. Without a receiver the thread is gone, and with it only the offer to reload.
+        let _ = self.nudge.try_send(());
     }
 
     /// For whom a file changed since the last call.
@@ -51,7 +58,8 @@ impl FileWatch {
 }
 
 fn watch(
-    lists: &Receiver<Vec<(Watched, PathBuf)>>,
+    list: &Mutex<List>,
+    nudges: &Receiver<()>,
     news: &SyncSender<Watched>,
     wake: impl Fn() + Send + 'static,
 ) {
@@ -59,12 +67,14 @@ fn watch(
     loop {
         // Nothing open: sleep until something is.
         let message = if watched.is_empty() {
-            lists.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            nudges.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
-            lists.recv_timeout(INTERVAL)
+            nudges.recv_timeout(INTERVAL)
         };
         match message {
-            Ok(files) => {
+            Ok(()) => {
+                let files = list.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let Some(files) = files else { continue };
                 watched = files
                     .into_iter()
                     .map(|(id, path)| {
