@@ -245,7 +245,6 @@ fn a_source_that_is_cut_off_is_an_error_before_and_while_it_is_read() {
                 counts_known: false,
                 versioned_modules: Vec::new(),
                 python_types: PythonTypes::default(),
-                versioned_modules: Vec::new(),
                 reader: Box::new(Cutting { inner, read: AtomicU64::new(0), after: u64::from(meanwhile) }),
             };
             let checkpoint = Checkpoint::new(&source, parts);
