@@ -177,7 +177,11 @@ impl DriftBuilder {
 
 /// What happened to which layer, by rules over norms and update ratios.
 fn events(layers: &[LayerDrift], columns: usize) -> Vec<DriftEvent> {
-    let moves = |layer: &LayerDrift, at: usize| layer.update.get(at).is_some_and(|update| *update > 0.0);
+    // What became NaN has moved, however far.
+    let moves = |layer: &LayerDrift, at: usize| {
+        let is_ill = layer.not_finite.get(at).is_some_and(|count| *count > 0);
+        is_ill || layer.update.get(at).is_some_and(|update| *update > 0.0)
+    };
     let others_move = |own: usize, at: usize| {
         layers.iter().enumerate().any(|(index, layer)| index != own && moves(layer, at))
     };
@@ -237,8 +241,6 @@ mod tests {
     fn a_layer_of_nan_is_not_dead_and_one_that_goes_on_growing_explodes_once() {
         let mut builder = DriftBuilder::new(["a", "b", "c", "d"].map(str::to_owned).to_vec());
         for at in 1..4 {
-            let kept = ValueDiff { l2_left: 1.0, l2: 0.1, not_finite: 5, ..ValueDiff::default() };
-            builder.since_before("ill", at, &kept);
             let norm = 20f64.powi(at as i32);
             let ill = ValueDiff { l2_left: 1.0, l2_right: 0.0, not_finite: 5, ..ValueDiff::default() };
             let grown = ValueDiff { l2: norm, l2_left: 1.0, l2_right: norm, ..ValueDiff::default() };
