@@ -1,5 +1,6 @@
 //! Fixtures with their expectations, and reading a checkpoint whole.
 
+use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -112,7 +113,10 @@ pub fn bytes_of(checkpoint: &Checkpoint, id: TensorId) -> Result<Vec<u8>, ReadEr
 pub fn hash_of(checkpoint: &Checkpoint, id: TensorId) -> String {
     let mut hasher = Sha256::new();
     match read(checkpoint, id, |piece| hasher.update(piece)) {
-        Ok(()) => hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        Ok(()) => hasher.finalize().iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        }),
         Err(error) => format!("unreadable: {error}"),
     }
 }

@@ -1,6 +1,6 @@
 //! All checksums of a `TFRecord` file, for whoever asks whether it is whole: nothing in a record is looked at.
 //!
-//! Unlike [`super::records`], records of any size are read, in pieces.
+//! Unlike `records`, which reads a log for its curves, records of any size are read, in pieces.
 
 use super::records::{checksum, little, starts_like_one};
 use crate::formats::containers::sstable::masked;
