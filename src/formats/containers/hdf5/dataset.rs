@@ -418,7 +418,7 @@ fn number_type(datatype: &Datatype) -> Option<(Dtype, u32)> {
     };
     match datatype {
         Datatype::FixedPoint { size, byte_order, layout }
-            if layout.bit_offset == 0 && u32::from(layout.bit_precision) == size * 8 =>
+            if layout.bit_offset == 0 && u32::from(layout.bit_precision) == size.saturating_mul(8) =>
         {
             let dtype = match (size, layout.signed) {
                 (1, true) => Dtype::Int8,
@@ -456,7 +456,7 @@ fn number_type(datatype: &Datatype) -> Option<(Dtype, u32)> {
             [re, im]
                 if matches!((re.name.as_str(), im.name.as_str()), ("r", "i") | ("real", "imag"))
                     && re.byte_offset == 0
-                    && im.byte_offset * 2 == u64::from(*size)
+                    && im.byte_offset.checked_mul(2) == Some(u64::from(*size))
                     && re.datatype == im.datatype =>
             {
                 let (part, swap) = number_type(&re.datatype)?;
