@@ -114,11 +114,12 @@ pub fn time_of_day(seconds: f64, span: f64) -> String {
     })
 }
 
-/// Text from a file, safe for a terminal and for a line: control and bidirectional-override characters are written as `\u{…}`.
+/// Text from a file, safe for a terminal and for a line: control and bidirectional-override characters are written as `\u{…}`,
+/// and so is the one that stands for what is no text, for which fonts have no sign.
 pub fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        let steers = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        let steers = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fffd}');
         if c.is_control() || steers {
             safe.extend(c.escape_default());
         } else {

@@ -152,7 +152,10 @@ impl DriftBuilder {
             .layers
             .into_iter()
             .map(|(layer, columns)| {
-                let known = |value: f64, sums: &Sums| if sums.parts == 0 { f64::NAN } else { value };
+                // A sum over what is left beside NaN would look like a norm.
+                let known = |value: f64, sums: &Sums| {
+                    if sums.parts == 0 || sums.not_finite > 0 { f64::NAN } else { value }
+                };
                 let each = |value: &dyn Fn(usize, &Sums) -> f64| -> Vec<f64> {
                     columns.iter().enumerate().map(|(at, sums)| known(value(at, sums), sums)).collect()
                 };
@@ -174,7 +177,11 @@ impl DriftBuilder {
 
 /// What happened to which layer, by rules over norms and update ratios.
 fn events(layers: &[LayerDrift], columns: usize) -> Vec<DriftEvent> {
-    let moves = |layer: &LayerDrift, at: usize| layer.update.get(at).is_some_and(|update| *update > 0.0);
+    // What became NaN has moved, however far.
+    let moves = |layer: &LayerDrift, at: usize| {
+        let is_ill = layer.not_finite.get(at).is_some_and(|count| *count > 0);
+        is_ill || layer.update.get(at).is_some_and(|update| *update > 0.0)
+    };
     let others_move = |own: usize, at: usize| {
         layers.iter().enumerate().any(|(index, layer)| index != own && moves(layer, at))
     };
@@ -185,7 +192,7 @@ fn events(layers: &[LayerDrift], columns: usize) -> Vec<DriftEvent> {
             add(at, DriftKind::NotFinite);
         }
         let mut largest = 0.0f64;
-        let mut is_dead = false;
+        let (mut is_dead, mut is_exploding) = (false, false);
         for at in 0..columns {
             let norm = layer.norm.get(at).copied().unwrap_or(f64::NAN);
             let before =
@@ -194,9 +201,11 @@ fn events(layers: &[LayerDrift], columns: usize) -> Vec<DriftEvent> {
                 is_dead = true;
                 add(at, DriftKind::Died);
             }
-            if before > 0.0 && norm > before * 10.0 {
+            let explodes = before > 0.0 && norm > before * 10.0;
+            if explodes && !is_exploding {
                 add(at, DriftKind::Exploded);
             }
+            is_exploding = explodes;
             largest = largest.max(norm);
         }
         // The steps at the end in which it stood still.
@@ -226,6 +235,23 @@ mod tests {
             update: update.to_vec(),
             not_finite: vec![0; norm.len()],
         }
+    }
+
+    #[test]
+    fn a_layer_of_nan_is_not_dead_and_one_that_goes_on_growing_explodes_once() {
+        let mut builder = DriftBuilder::new(["a", "b", "c", "d"].map(str::to_owned).to_vec());
+        for at in 1..4 {
+            let norm = 20f64.powi(at as i32);
+            let ill = ValueDiff { l2_left: 1.0, l2_right: 0.0, not_finite: 5, ..ValueDiff::default() };
+            let grown = ValueDiff { l2: norm, l2_left: 1.0, l2_right: norm, ..ValueDiff::default() };
+            builder.since_first("ill", 0, at, &ill);
+            builder.since_first("grown", 0, at, &grown);
+            builder.since_before("grown", at, &ValueDiff { l2_left: norm / 20.0, ..grown });
+        }
+        let drift = builder.finish();
+        assert!(drift.layers[0].norm[1].is_nan());
+        let found: Vec<_> = drift.events.iter().map(|event| (event.layer, event.at, event.kind)).collect();
+        assert_eq!(found, [(0, 1, DriftKind::NotFinite), (1, 1, DriftKind::Exploded)]);
     }
 
     #[test]

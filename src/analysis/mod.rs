@@ -25,6 +25,8 @@ pub mod name_pattern;
 pub mod norms;
 pub mod pairing;
 mod power_law;
+pub mod pyramid;
+pub mod ridges;
 pub mod safety;
 pub mod scan;
 pub mod series;

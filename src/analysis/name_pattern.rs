@@ -281,10 +281,15 @@ fn name_number(label: &str, text: &str) -> Option<NameNumber> {
 fn label_of(before: &str, has_fraction: bool) -> String {
     let unknown = if has_fraction { VALUE } else { NUMBER };
     let word = before.trim_end_matches(|c: char| !c.is_alphanumeric());
-    let start = word.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |at| at + 1);
+    let start = word.rfind(|c: char| !c.is_alphanumeric() && c != '_' && c != '/').map_or(0, |at| at + 1);
     let Some(run) = word.get(start..).filter(|run| !run.is_empty()) else { return unknown.to_owned() };
-    let tokens: Vec<&str> = run.split('_').filter(|token| !token.is_empty()).collect();
-    let Some(last) = tokens.last() else { return unknown.to_owned() };
+    let mut at = 0;
+    let tokens = run.split(['_', '/']).map(|token| {
+        at += token.len() + 1;
+        (at - token.len() - 1, token)
+    });
+    let tokens: Vec<(usize, &str)> = tokens.filter(|(_, token)| !token.is_empty()).collect();
+    let Some((_, last)) = tokens.last() else { return unknown.to_owned() };
     if !has_fraction {
         let whole = match last.to_ascii_lowercase().as_str() {
             "ep" | "eps" => Some(AxisKind::Epoch),
@@ -297,13 +302,11 @@ fn label_of(before: &str, has_fraction: bool) -> String {
             _ => {}
         }
     }
-    let describes = |token: &&str| {
+    let describes = |(_, token): &&(usize, &str)| {
         is_evaluation(token) || is_metric(token) || words(token).iter().any(|word| word == "train")
     };
-    match tokens.iter().position(describes) {
-        Some(from) if is_metric(&tokens[from..].join("_")) => tokens[from..].join("_"),
-        _ => unknown.to_owned(),
-    }
+    let from = tokens.iter().find(describes).and_then(|(from, _)| run.get(*from..));
+    from.filter(|name| is_metric(name)).unwrap_or(unknown).to_owned()
 }
 
 #[cfg(test)]
@@ -331,6 +334,7 @@ mod tests {
             (&["ckpt_epoch_001.pth", "ckpt_epoch_010.pth"], Some("ckpt_epoch_{epoch}.pth")),
             (&["checkpoint-500", "checkpoint-1000"], Some("checkpoint-{number}")),
             (&["resnet18_ep1_acc0.5.pt", "resnet18_ep2_acc0.6.pt"], Some("resnet18_ep{epoch}_acc{acc}.pt")),
+            (&["epoch=4-val/acc=0.5.ckpt"], Some("epoch={epoch}-val/acc={val/acc}.ckpt")),
             (&["model_3.pt2"], None),
             (&["a_1.pt", "b_x_1.pt"], None),
         ] {

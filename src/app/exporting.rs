@@ -1,11 +1,9 @@
 //! Asks where exports go, on threads of their own; the answers come as commands.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::ExplorerApp;
-use crate::export::staged::StagedFile;
-use crate::export::write_statistics;
+use crate::export::save_statistics;
 use crate::jobs::CheckpointId;
 use crate::model::Severity;
 use crate::state::Command;
@@ -48,16 +46,8 @@ impl ExplorerApp {
             let dialog = rfd::FileDialog::new().set_title("Save statistics").set_file_name(name);
             let Some(path) = dialog.add_filter("CSV", &["csv"]).save_file() else { return };
             let rows = checkpoint.tensors().map(|(id, _)| (id, scan.tensor(id)));
-            let written = StagedFile::create(&path).and_then(|mut file| {
-                let mut table = std::io::BufWriter::new(&mut file);
-                write_statistics(&checkpoint, rows, &mut table)?;
-                table.flush()?;
-                drop(table);
-                file.sync()?;
-                file.commit(true)
-            });
             let shown = crate::text::escape(&path.to_string_lossy());
-            let _ = answers.send(match written {
+            let _ = answers.send(match save_statistics(&checkpoint, rows, &path, true) {
                 Ok(()) => Command::Tell(Severity::Info, format!("Saved {shown}")),
                 Err(error) => Command::Tell(Severity::Error, format!("Failed to save {shown}: {error}")),
             });

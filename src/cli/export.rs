@@ -11,10 +11,10 @@ use serde_json::json;
 use super::measure::{Wanted, measure};
 use super::table::{Align, Emphasis, Table};
 use super::{Exit, Failure, open};
-use crate::export::staged::StagedFile;
-use crate::export::write_statistics;
+use crate::export::save_statistics;
 use crate::jobs::export::{
-    Choice, Conversion, ExportFormat, ExportPlan, ExportRequest, Exported, MetadataChoice, Verify, export,
+    Choice, Conversion, ExportError, ExportFormat, ExportPlan, ExportRequest, Exported, MetadataChoice,
+    Verify, export,
 };
 use crate::model::{Checkpoint, Dtype, NameFilter, Progress, RenameRule, TensorId, TensorRole};
 use crate::text;
@@ -218,8 +218,8 @@ fn statistics(
     tensors: &[TensorId],
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let failed = |error: io::Error| {
-        Failure::Message(format!("nothing was exported: cannot write: {error}: {}", options.to.display()))
+    let failed = |error: ExportError| {
+        Failure::Message(format!("nothing was exported: {error}: {}", options.to.display()))
     };
     let mut measured = Vec::with_capacity(tensors.len());
     let wanted = Wanted { statistics: true, ..Wanted::default() };
@@ -227,12 +227,8 @@ fn statistics(
         measured.push((id, found.statistics));
         Ok(())
     })?;
-    let mut file = StagedFile::create(&options.to).map_err(failed)?;
     let rows = measured.iter().map(|(id, found)| (*id, found.as_ref().map(|found| &found.statistics)));
-    let mut table = io::BufWriter::new(&mut file);
-    write_statistics(checkpoint, rows, &mut table).and_then(|()| table.flush()).map_err(failed)?;
-    drop(table);
-    file.sync().and_then(|()| file.commit(options.force)).map_err(failed)?;
+    save_statistics(checkpoint, rows, &options.to, options.force).map_err(failed)?;
     writeln!(
         out,
         "Statistics of {} tensors written to {}",

@@ -100,8 +100,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     let arguments = Arguments::try_parse_from(arguments).map_err(|error| {
         if error.use_stderr() {
             let text = error.to_string();
-            let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            fail(&format!("{reason}. Try: ckptscope --help"))
+            fail(&format!("{}. Try: {} --help", reason(&text), usage(&text)))
         } else {
             let printed = error.print();
             if printed.is_ok() { Exit::Done } else { Exit::Failed }
@@ -117,6 +116,19 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         }
     }
     Ok(Invocation::Window(arguments.paths))
+}
+
+/// What clap says is wrong, in one line: its first paragraph.
+fn reason(text: &str) -> String {
+    let lines = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
+    lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
+}
+
+/// The command whose usage clap shows: `ckptscope diff`.
+fn usage(text: &str) -> String {
+    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("ckptscope");
+    let words = usage.split(' ').take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn index_of_prefix(path: &Path) -> PathBuf {

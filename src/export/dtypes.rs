@@ -114,19 +114,7 @@ pub(super) fn reshaped(from: &Dtype, to: &Dtype, shape: &Shape) -> Option<Shape>
 pub(super) fn after_cast(dtype: &Dtype, cast: Option<&Dtype>) -> Dtype {
     let Some(cast) = cast else { return dtype.clone() };
     let is_number = dtype.is_float() && !dtype.is_complex() && dtype.is_numeric();
-    let is_integer = |dtype: &Dtype| {
-        matches!(
-            dtype,
-            Dtype::Int64
-                | Dtype::Int32
-                | Dtype::Int16
-                | Dtype::Int8
-                | Dtype::Uint64
-                | Dtype::Uint32
-                | Dtype::Uint16
-                | Dtype::Uint8
-        )
-    };
+    let is_integer = |dtype: &Dtype| CASTS.contains(dtype) && !dtype.is_float();
     if cast.is_float() && is_number || is_integer(cast) && is_integer(dtype) {
         cast.clone()
     } else {

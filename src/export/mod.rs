@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Values are streamed: whatever the size of a tensor, a few pieces of it are in memory. The target appears, or is replaced,
-//! only when everything is written and flushed to the disk ([`staged`]). Reading back what was written is for
+//! only when everything is written and flushed to the disk. Reading back what was written is for
 //! [`crate::jobs`], for this layer knows no readers. Comparisons become [`report`]s.
 
 mod cast;
@@ -20,8 +20,9 @@ mod pytorch;
 pub mod report;
 mod request;
 mod safetensors;
-pub mod staged;
+mod staged;
 mod statistics;
+mod superseded;
 mod ties;
 mod unbroken;
 mod values;
@@ -31,7 +32,7 @@ use std::io;
 
 pub use plan::{Conversion, ExportPlan, LeftOut, PlannedFile, PlannedTensor};
 pub use request::{Choice, ExportFormat, ExportRequest, MetadataChoice, Verify};
-pub use statistics::write_statistics;
+pub use statistics::save_statistics;
 pub use write::{Written, WrittenTensor, write};
 
 use crate::model::ReadError;

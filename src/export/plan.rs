@@ -1,11 +1,11 @@
 //! What an export will write: names, dtypes, sizes, files, and what to know beforehand. Nothing is written and no values
-//! are read.
+//! are read; of the target's place only what an earlier export left there.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::request::{ExportFormat, ExportRequest};
-use super::{ExportError, cast::Cast, dtypes, hdf5, numpy, pytorch};
+use super::{ExportError, cast::Cast, dtypes, hdf5, numpy, pytorch, superseded};
 use crate::model::{Checkpoint, Dtype, RenameRule, Severity, Shape, TensorId};
 use crate::text;
 
@@ -149,11 +149,8 @@ impl ExportPlan {
 
     /// Where the index of a sharded set goes; `None` for one file.
     pub fn index_path(&self) -> Option<PathBuf> {
-        (self.files.len() > 1 && self.request.format == ExportFormat::Safetensors).then(|| {
-            let mut name = self.request.target.as_os_str().to_owned();
-            name.push(".index.json");
-            name.into()
-        })
+        (self.files.len() > 1 && self.request.format == ExportFormat::Safetensors)
+            .then(|| superseded::index_of(&self.request.target))
     }
 
     /// What to open to see the result.
@@ -298,12 +295,10 @@ impl ExportPlan {
                     }
                 }
                 let count = shards.len();
+                let stem = target.file_stem().unwrap_or_default().to_string_lossy();
                 let name = |number: usize| match count {
                     0 | 1 => target.clone(),
-                    _ => target.with_file_name(format!(
-                        "{}-{number:05}-of-{count:05}.safetensors",
-                        target.file_stem().unwrap_or_default().to_string_lossy()
-                    )),
+                    _ => target.with_file_name(superseded::shard_name(&stem, number, count)),
                 };
                 shards
                     .into_iter()
@@ -336,6 +331,14 @@ impl ExportPlan {
             let plural = if count == 1 { "tensor becomes" } else { "tensors become" };
             self.warnings.push(format!("{} {from} {plural} {to}: {what}", text::count(count)));
         }
+        let cast = self.request.cast.as_ref().filter(|cast| {
+            let is_cast = |tensor: &PlannedTensor| dtypes::after_cast(&tensor.from, Some(cast)) == **cast;
+            self.tensors.iter().any(|tensor| is_cast(tensor) && tensor.dtype != **cast)
+        });
+        if let Some(cast) = cast {
+            self.warnings
+                .push(format!("not cast: nothing in {} holds {cast} values", self.request.format.name()));
+        }
         let mut reasons: Vec<(&str, u64, TensorId)> = Vec::new();
         for left in &self.left_out {
             match reasons.iter_mut().find(|(reason, ..)| *reason == left.reason) {
@@ -364,6 +367,10 @@ impl ExportPlan {
         if self.request.format == ExportFormat::PyTorch {
             self.warnings.extend(pytorch::warnings(checkpoint, self));
         }
+        if self.request.format == ExportFormat::Hdf5 {
+            self.warnings.extend(hdf5::warning(checkpoint, self));
+        }
+        self.warnings.extend(superseded::find(self).warnings);
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::{Checkpoint, Dtype, NameFilter, RenameRule, TensorId, TensorInfo, TensorRole};
+use crate::model::{
+    Checkpoint, Dtype, NameFilter, RenameRule, RoleEvidence, TensorId, TensorInfo, TensorRole,
+};
 
 /// The formats that are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -178,6 +180,8 @@ pub struct Choice {
     pub roles: Vec<TensorRole>,
     /// Leave out gradients that were saved along.
     pub without_gradients: bool,
+    /// No buffers that `state_dict()` leaves out: strict loading would not expect them.
+    pub only_saved: bool,
     /// Only tensors that one of these matches; empty for every name.
     pub select: Vec<NameFilter>,
     /// No tensor that one of these matches.
@@ -190,6 +194,7 @@ impl Choice {
         Self {
             roles: vec![TensorRole::Parameter, TensorRole::Buffer, TensorRole::Unknown],
             without_gradients: true,
+            only_saved: true,
             ..Self::default()
         }
     }
@@ -197,7 +202,7 @@ impl Choice {
     /// All but the state of the optimizer and gradients.
     pub fn without_optimizer() -> Self {
         use TensorRole::{Buffer, Ema, Other, Parameter, Unknown};
-        Self { roles: vec![Parameter, Buffer, Ema, Other, Unknown], ..Self::slim() }
+        Self { roles: vec![Parameter, Buffer, Ema, Other, Unknown], only_saved: false, ..Self::slim() }
     }
 
     /// The chosen tensors, in file order.
@@ -208,6 +213,7 @@ impl Choice {
     fn includes(&self, tensor: &TensorInfo) -> bool {
         (self.roles.is_empty() || self.roles.contains(&tensor.role))
             && !(self.without_gradients && is_gradient(tensor))
+            && !(self.only_saved && tensor.role_evidence == Some(RoleEvidence::NotSaved))
             && (self.select.is_empty() || self.select.iter().any(|filter| filter.matches(&tensor.name)))
             && !self.exclude.iter().any(|filter| filter.matches(&tensor.name))
     }

@@ -9,6 +9,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::json;
 
 use super::plan::{PlannedFile, PlannedTensor, Ties};
+use super::superseded::WRITER;
 use super::values::Values;
 use super::write::Out;
 use super::{ExportError, ExportPlan};
@@ -19,6 +20,9 @@ const HEADER_BYTES: usize = 100_000_000;
 
 /// Bytes of one metadata entry that is not text, as JSON. Larger ones are lists of tokens and the like.
 const ENTRY_BYTES: usize = 1 << 20;
+
+/// What the index of a set says of itself, which is not so of another file.
+const INDEX_KEYS: [&str; 3] = ["total_size", "total_parameters", "written_by"];
 
 /// Writes one file.
 pub(super) fn write(
@@ -66,7 +70,7 @@ pub(super) fn write_index(plan: &ExportPlan, out: &mut dyn Out) -> Result<(), Ex
             map.insert(tensor.name.clone(), json!(name));
         }
     }
-    let index = json!({ "metadata": { "total_size": plan.bytes }, "weight_map": map });
+    let index = json!({ "metadata": { "total_size": plan.bytes, "written_by": WRITER }, "weight_map": map });
     serde_json::to_writer_pretty(&mut *out, &index).map_err(std::io::Error::from)?;
     Ok(())
 }
@@ -77,6 +81,9 @@ fn metadata(checkpoint: &Checkpoint, plan: &ExportPlan) -> HashMap<String, Strin
     let name_of = |id| checkpoint.tensor(id).name.clone();
     if let Value::Map(entries) = checkpoint.metadata() {
         for (key, value) in entries.iter().filter(|(key, _)| plan.request.metadata.keeps(key)) {
+            if checkpoint.format() == "safetensors-sharded" && INDEX_KEYS.contains(&key.as_str()) {
+                continue;
+            }
             let text = match value {
                 Value::Text(text) => text.clone(),
                 Value::Null | Value::Tensor(_) | Value::Elided(_) | Value::Bytes { .. } => continue,
@@ -90,7 +97,7 @@ fn metadata(checkpoint: &Checkpoint, plan: &ExportPlan) -> HashMap<String, Strin
         }
     }
     // `transformers` refuses a file that does not say which framework's layout its tensors have.
-    if checkpoint.format().starts_with("pytorch") || checkpoint.format() == "torchscript" {
+    if checkpoint.framework().is_some_and(|framework| framework.starts_with("torch")) {
         kept.entry("format".to_owned()).or_insert_with(|| "pt".to_owned());
     }
     if plan.ties() == Ties::Recorded {

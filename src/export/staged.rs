@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempPath;
+use tempfile::{TempDir, TempPath};
 
 /// A file on its way to its name.
 #[derive(Debug)]
@@ -47,11 +47,6 @@ impl StagedFile {
         }
         let (file, path) = builder.tempfile_in(folder)?.into_parts();
         Ok(Self { file, place: Place::Named(path), target })
-    }
-
-    /// What to write to.
-    pub fn file(&mut self) -> &mut File {
-        &mut self.file
     }
 
     /// Where it can be read before it has its name.
@@ -109,6 +104,32 @@ pub(super) const PREFIX: &str = ".ckptscope-";
 /// The folder that holds a path.
 pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Gives a folder the name `target`. A folder of that name is replaced: in one step where the system can exchange two, so
+/// that one of them is there at any moment.
+pub(super) fn rename_folder(folder: TempDir, target: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(target).is_err() {
+        fs::rename(folder.path(), target)?;
+        let _ = folder.keep(); // it has another name now
+        return Ok(());
+    }
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        if renameat_with(CWD, folder.path(), CWD, target, RenameFlags::EXCHANGE).is_ok() {
+            return folder.close(); // the old one, now
+        }
+    }
+    let old = tempfile::Builder::new().prefix(PREFIX).tempdir_in(folder_of(target))?;
+    let aside = old.path().join("old");
+    fs::rename(target, &aside)?;
+    if let Err(error) = fs::rename(folder.path(), target) {
+        fs::rename(&aside, target)?;
+        return Err(error);
+    }
+    let _ = folder.keep();
+    Ok(())
 }
 
 /// Makes names that were given in a folder survive a loss of power.

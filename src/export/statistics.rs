@@ -1,15 +1,37 @@
 //! A table of statistics as CSV, one row per tensor.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
+use super::ExportError;
 use super::report::quoted;
+use super::staged::StagedFile;
+use super::write::refuse_source;
 use crate::analysis::Statistics;
 use crate::analysis::statistics::Quantiles;
 use crate::model::{Checkpoint, TensorId};
 
+/// Writes the table to `target`, which stays as it was until everything is there. An existing file is only replaced when
+/// `replace` says so, and never the checkpoint itself.
+pub fn save_statistics<'a>(
+    checkpoint: &Checkpoint,
+    rows: impl IntoIterator<Item = (TensorId, Option<&'a Statistics>)>,
+    target: &Path,
+    replace: bool,
+) -> Result<(), ExportError> {
+    refuse_source(checkpoint, target)?;
+    let mut file = StagedFile::create(target)?;
+    let mut table = BufWriter::new(&mut file);
+    write_statistics(checkpoint, rows, &mut table)?;
+    table.flush()?;
+    drop(table);
+    file.sync()?;
+    Ok(file.commit(replace)?)
+}
+
 /// Writes the statistics of tensors as RFC 4180 has it; a tensor without numbers has a row without them. Moments and
 /// quantiles are over the finite values, as `inspect --stats` has them.
-pub fn write_statistics<'a>(
+fn write_statistics<'a>(
     checkpoint: &Checkpoint,
     rows: impl IntoIterator<Item = (TensorId, Option<&'a Statistics>)>,
     out: &mut dyn Write,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::request::ExportFormat;
 use super::staged::{self, StagedFile};
 use super::values::{Values, with_values};
-use super::{ExportError, ExportPlan, csv, hdf5, numpy, pytorch, safetensors, ties};
+use super::{ExportError, ExportPlan, csv, hdf5, numpy, pytorch, safetensors, superseded, ties};
 use crate::model::{Checkpoint, Progress};
 use crate::text;
 
@@ -38,6 +38,8 @@ pub struct Written {
     pub tensors: Vec<WrittenTensor>,
     files: Vec<StagedFile>,
     folder: Option<tempfile::TempDir>,
+    /// Shards of an earlier export that nothing lists any more afterwards.
+    superseded: Vec<PathBuf>,
 }
 
 /// Writes everything that the plan says, and flushes it to the disk. The target is untouched until [`Written::commit`].
@@ -74,7 +76,10 @@ pub fn write(
     if progress.is_cancelled() {
         return Err(ExportError::Cancelled);
     }
-    Ok(Written { plan, tensors, files, folder })
+    let sources = sources(checkpoint);
+    let mut superseded = superseded::find(&plan).ours;
+    superseded.retain(|path| !sources.contains(&identity(path)));
+    Ok(Written { plan, tensors, files, folder, superseded })
 }
 
 fn write_files(
@@ -132,6 +137,9 @@ impl Written {
         for file in self.files {
             file.commit(replace)?;
         }
+        for path in self.superseded {
+            let _ = fs::remove_file(path); // the new files are whole without
+        }
         let Some(folder) = self.folder else { return Ok(()) };
         let target = &self.plan.request.target;
         let beside = staged::folder_of(target);
@@ -142,21 +150,7 @@ impl Written {
             let like = fs::metadata(beside)?.permissions().mode() & 0o777;
             fs::set_permissions(folder.path(), fs::Permissions::from_mode(like))?;
         }
-        let old = match fs::metadata(target) {
-            Ok(_) => {
-                let old = tempfile::Builder::new().prefix(staged::PREFIX).tempdir_in(beside)?;
-                fs::rename(target, old.path().join("old"))?;
-                Some(old)
-            }
-            Err(_) => None,
-        };
-        if let Err(error) = fs::rename(folder.path(), target) {
-            if let Some(old) = &old {
-                fs::rename(old.path().join("old"), target)?;
-            }
-            return Err(error.into());
-        }
-        let _ = folder.keep(); // it has another name now
+        staged::rename_folder(folder, target)?;
         Ok(staged::sync_folder(beside)?)
     }
 }
@@ -172,9 +166,7 @@ fn check(checkpoint: &Checkpoint, plan: &ExportPlan) -> Result<(), ExportError> 
     for target in plan.targets() {
         let Ok(metadata) = fs::metadata(&target) else { continue };
         if sources.contains(&identity(&target)) {
-            return Err(ExportError::refused(
-                "the target is the checkpoint that is exported; choose another name",
-            ));
+            return Err(is_source());
         }
         if !request.replace {
             return Err(ExportError::refused(format!("{} exists already", target.display())));
@@ -206,6 +198,16 @@ fn check(checkpoint: &Checkpoint, plan: &ExportPlan) -> Result<(), ExportError> 
         )));
     }
     Ok(())
+}
+
+fn is_source() -> ExportError {
+    ExportError::refused("the target is the checkpoint that is exported; choose another name")
+}
+
+/// An error where the target is a file that values are read from.
+pub(super) fn refuse_source(checkpoint: &Checkpoint, target: &Path) -> Result<(), ExportError> {
+    let is_there = fs::metadata(target).is_ok();
+    if is_there && sources(checkpoint).contains(&identity(target)) { Err(is_source()) } else { Ok(()) }
 }
 
 fn holds_only_arrays(folder: &Path) -> bool {

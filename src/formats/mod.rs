@@ -100,6 +100,15 @@ pub fn open(path: &Path, progress: &Progress) -> Result<Checkpoint, OpenError> {
         let parts = format.open(&probe, progress).map_err(|source| failed(format.name(), source))?;
         return Ok(Checkpoint::new(path, parts).with_siblings(format.siblings(&probe)));
     }
+    // Only a file: a folder in the folder would be asked the same again.
+    if let Some(file) = probe
+        .folder()
+        .and_then(recognise::stands_for)
+        .map(|name| path.join(name))
+        .filter(|file| file.is_file())
+    {
+        return open(&file, progress);
+    }
     match packed::inside(&probe, progress).map_err(|source| failed("an archive", source))? {
         Some(packed::Inside { probe: inner, format, notice }) => {
             let mut parts = format.open(&inner, progress).map_err(|source| failed(format.name(), source))?;

@@ -10,7 +10,8 @@ use super::containers::zip::{ZipArchive, ZipEntry};
 use super::places::Places;
 use super::{Format, Probe};
 use crate::model::{
-    CheckpointParts, Dtype, Problem, Progress, ReadError, Shape, TensorId, TensorInfo, TensorReader, Value,
+    CheckpointParts, Dtype, Problem, Progress, PythonTypes, ReadError, Shape, TensorId, TensorInfo,
+    TensorReader, Value,
 };
 use crate::raw::{ByteSource, Strided, limits, read_strided, read_strided_at};
 
@@ -70,6 +71,7 @@ impl Format for Numpy {
             file_bytes: source.len(),
             counts_known: false,
             versioned_modules: Vec::new(),
+            python_types: PythonTypes::default(),
             reader: Box::new(Reader { arrays: catalogue.arrays }),
         })
     }

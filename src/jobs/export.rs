@@ -81,9 +81,14 @@ fn check(written: &Written, progress: &Progress) -> Result<(), ExportError> {
             ExportFormat::Hdf5 => found.tensors().map(|(id, tensor)| (tensor.stored_name(), id)).collect(),
             _ => HashMap::new(),
         };
+        // Names of tensors under different keys can be the same text.
+        let by_path: HashMap<&[String], TensorId> = match plan.request.format {
+            ExportFormat::PyTorch => found.tensors().map(|(id, tensor)| (&*tensor.path, id)).collect(),
+            _ => HashMap::new(),
+        };
         let locate = |tensor: &PlannedTensor| match plan.request.format {
             ExportFormat::Hdf5 => by_stored_name.get(format!("/{}", tensor.keys.join("/")).as_str()).copied(),
-            ExportFormat::PyTorch => found.find(&tensor.keys.join(".")),
+            ExportFormat::PyTorch => by_path.get(tensor.keys.as_slice()).copied(),
             ExportFormat::NpyFolder => found.tensors().next().map(|(id, _)| id),
             ExportFormat::Safetensors | ExportFormat::Npz | ExportFormat::Csv => found.find(&tensor.name),
         };

@@ -21,6 +21,14 @@ pub enum Purpose {
     Layers,
     /// What the rules of health say.
     Verdict,
+    /// The lines of the Curves page.
+    Curves,
+    /// Checkpoints ranked by a metric.
+    Ranking,
+    /// Histograms that were logged, as they are drawn.
+    Ridges,
+    /// A text that is to be saved.
+    Text,
 }
 
 impl Purpose {
@@ -32,6 +40,10 @@ impl Purpose {
             Self::Pairs => "Putting pairs in order",
             Self::Layers => "Counting layers",
             Self::Verdict => "Judging what was found",
+            Self::Curves => "Drawing curves",
+            Self::Ranking => "Ranking checkpoints",
+            Self::Ridges => "Drawing histograms",
+            Self::Text => "Writing a table",
         }
     }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::{
-    LayerTree, Problem, Progress, ReadError, Severity, TensorId, TensorInfo, TensorRole, Value, role,
+    LayerTree, Problem, Progress, PythonTypes, ReadError, Severity, TensorId, TensorInfo, TensorRole, Value,
+    role,
 };
 
 /// Reads values of one checkpoint's tensors. Implemented once per format; used through [`Checkpoint`].
@@ -71,6 +72,8 @@ pub struct CheckpointParts {
     pub layers: Vec<LayerInfo>,
     /// Everything that is not a tensor.
     pub metadata: Value,
+    /// What types the containers of a pickle had.
+    pub python_types: PythonTypes,
     /// What could not be read or should be known.
     pub problems: Vec<Problem>,
     /// Bytes of all files that belong to it.
@@ -172,6 +175,11 @@ impl Checkpoint {
     /// See [`CheckpointParts::versioned_modules`].
     pub fn versioned_modules(&self) -> &[String] {
         &self.parts.versioned_modules
+    }
+
+    /// What types the containers of a pickle had.
+    pub fn python_types(&self) -> &PythonTypes {
+        &self.parts.python_types
     }
 
     /// Layers in the model's order; empty where the file has none.

@@ -86,6 +86,19 @@ const SMALLER: &[&str] = &[
     "chamfer",
     "epe",
     "deviation",
+    "merror",
+    "mlogloss",
+    "der",
+    "ber",
+    "hd",
+    "hausdorff",
+    "assd",
+    "rel",
+    "bits",
+    "mcd",
+    "dcf",
+    "xent",
+    "wasserstein",
 ];
 
 /// Quantities of which more is better.
@@ -145,6 +158,19 @@ const LARGER: &[&str] = &[
     "snr",
     "sisdr",
     "win",
+    "prec",
+    "f1score",
+    "dsc",
+    "rew",
+    "match",
+    "nmi",
+    "sacrebleu",
+    "chrf",
+    "spearmanr",
+    "pearsonr",
+    "sisnr",
+    "explained",
+    "concordance",
 ];
 
 /// Quantities that are followed over training without being better either way.
@@ -159,6 +185,7 @@ pub fn words(name: &str) -> Vec<String> {
     let mut words = Vec::new();
     for part in name.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()) {
         let mut word = String::new();
+        let first = words.len();
         let mut previous_is_lower = false;
         for c in part.chars() {
             // `mAP` is one word, `trainLoss` two.
@@ -169,6 +196,15 @@ pub fn words(name: &str) -> Vec<String> {
             word.extend(c.to_lowercase());
         }
         words.push(word);
+        // `IoU` and `mIoU` are one word in spite of their capitals.
+        let mut at = first;
+        while let Some([one, other]) = words.get(at..at + 2) {
+            let both = format!("{one}{other}");
+            if direction_of(&both).is_some() && direction_of(other).is_none() {
+                words.splice(at..at + 2, [both]);
+            }
+            at += 1;
+        }
     }
     for word in &mut words {
         let singular = match word.as_str() {
@@ -183,18 +219,23 @@ pub fn words(name: &str) -> Vec<String> {
     words
 }
 
+/// Which values of a word are better. A number behind it is one of the same: `acc1`, `rouge2`.
+fn direction_of(word: &str) -> Option<Direction> {
+    let stem = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_one_of = |list: &[&str]| list.contains(&word) || (stem.len() > 1 && list.contains(&stem));
+    if is_one_of(SMALLER) {
+        Some(Direction::Min)
+    } else if is_one_of(LARGER) {
+        Some(Direction::Max)
+    } else {
+        None
+    }
+}
+
 /// Which values are better, as far as the name tells. Of several words the last decides: `dice_loss` is a loss.
 pub fn default_direction(name: &str) -> Option<Direction> {
     let words = words(name);
-    let found = words.iter().rev().find_map(|word| {
-        if SMALLER.contains(&word.as_str()) {
-            Some(Direction::Min)
-        } else if LARGER.contains(&word.as_str()) {
-            Some(Direction::Max)
-        } else {
-            None
-        }
-    })?;
+    let found = words.iter().rev().find_map(|word| direction_of(word))?;
     let is_negated = words.iter().any(|word| word == "neg" || word == "negative");
     Some(match (found, is_negated) {
         (Direction::Min, false) | (Direction::Max, true) => Direction::Min,
@@ -206,11 +247,7 @@ pub fn default_direction(name: &str) -> Option<Direction> {
 pub fn is_metric(name: &str) -> bool {
     let words = words(name);
     let is_rate = words.windows(2).any(|pair| pair[0] == "learning" && pair[1] == "rate");
-    is_rate
-        || words.iter().any(|word| {
-            let word = word.as_str();
-            SMALLER.contains(&word) || LARGER.contains(&word) || FOLLOWED.contains(&word)
-        })
+    is_rate || words.iter().any(|word| direction_of(word).is_some() || FOLLOWED.contains(&word.as_str()))
 }
 
 /// Whether a name says that it was measured on data that was not trained on.
@@ -254,7 +291,14 @@ pub fn axis_of(name: &str) -> Option<AxisKind> {
         | "update"
         | "global_iter"
         | "completed_steps"
-        | "num_steps" => AxisKind::Step,
+        | "num_steps"
+        | "itr"
+        | "n_iters"
+        | "timesteps"
+        | "timesteps_total"
+        | "total_timesteps"
+        | "time_total_timesteps"
+        | "training_iteration" => AxisKind::Step,
         "epoch" | "epochs" | "current_epoch" | "epoch_num" | "n_epoch" | "epoch_idx" | "cur_epoch"
         | "epoch_id" => AxisKind::Epoch,
         "wall_time" | "walltime" | "timestamp" | "time_stamp" | "wall_clock" => AxisKind::Time,
@@ -277,6 +321,18 @@ mod tests {
             ("top1_error", Some(Direction::Min)),
             ("neg_mean_squared_error", Some(Direction::Max)),
             ("validMSE", Some(Direction::Min)),
+            ("best_acc1", Some(Direction::Max)),
+            ("eval/mIoU", Some(Direction::Max)),
+            ("valIoU", Some(Direction::Max)),
+            ("rougeL", Some(Direction::Max)),
+            ("test_rouge2", Some(Direction::Max)),
+            ("test_acc1", Some(Direction::Max)),
+            ("hd95", Some(Direction::Min)),
+            ("minDCF", Some(Direction::Min)),
+            ("bits_per_byte", Some(Direction::Min)),
+            ("eval_exact_match", Some(Direction::Max)),
+            ("explained_variance", Some(Direction::Max)),
+            ("rollout/ep_rew_mean", Some(Direction::Max)),
             ("learning_rate", None),
             ("temperature", None),
         ] {

@@ -19,7 +19,7 @@ pub enum Value {
     Float(f64),
     /// Text.
     Text(String),
-    /// Bytes that are not text; `preview` holds the first few.
+    /// Bytes that are not text; `preview` holds the first few, or all where they are not many.
     Bytes {
         /// How many there are.
         len: u64,

@@ -116,7 +116,7 @@ impl ExportForm {
     /// Changes the format, and the ending of the target with it.
     pub fn set_format(&mut self, format: ExportFormat) {
         self.format = format;
-        let target = PathBuf::from(&self.target);
+        let target = PathBuf::from(self.target.replace(".weights.h5", ".h5"));
         self.target = target.with_extension(format.extension()).to_string_lossy().into_owned();
     }
 
@@ -166,5 +166,12 @@ fn suggested(checkpoint: &Checkpoint, format: ExportFormat) -> PathBuf {
     let path = checkpoint.path();
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let stem = stem.strip_suffix(".safetensors.index").unwrap_or(&stem).trim_end_matches(".weights");
-    path.with_file_name(format!("{stem}-export")).with_extension(format.extension())
+    // Keras tells its newer layout from the older one by the name.
+    let is_newer = checkpoint.format().starts_with("keras")
+        && checkpoint.tensors().any(|(_, tensor)| tensor.stored_name().contains("/vars/"));
+    let extension = match format {
+        ExportFormat::Hdf5 if is_newer => "weights.h5",
+        format => format.extension(),
+    };
+    path.with_file_name(format!("{stem}-export")).with_extension(extension)
 }

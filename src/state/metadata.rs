@@ -231,6 +231,9 @@ pub fn to_json(checkpoint: &Checkpoint, value: &Value) -> serde_json::Value {
     }
 }
 
+/// Bytes of a byte string that are written out.
+const BYTES_SHOWN: usize = 64;
+
 /// A value as readable text: text that is JSON is indented, other text is as it is, the rest is JSON.
 pub fn readable(checkpoint: &Checkpoint, value: &Value) -> String {
     let json = match value {
@@ -239,8 +242,9 @@ pub fn readable(checkpoint: &Checkpoint, value: &Value) -> String {
             _ => return text.clone(),
         },
         Value::Bytes { preview, len } => {
-            let hex: Vec<String> = preview.iter().map(|byte| format!("{byte:02x}")).collect();
-            let dots = if (preview.len() as u64) < *len { " …" } else { "" };
+            let hex: Vec<String> =
+                preview.iter().take(BYTES_SHOWN).map(|byte| format!("{byte:02x}")).collect();
+            let dots = if (hex.len() as u64) < *len { " …" } else { "" };
             return format!("{}{dots}", hex.join(" "));
         }
         _ => to_json(checkpoint, value),

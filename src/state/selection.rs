@@ -48,6 +48,8 @@ pub enum MarkChange {
     Toggle(Item),
     /// The same for the row that is shown in the inspector.
     ToggleShown,
+    /// Selects a row with all that is in it; a range may follow.
+    Begin(Item),
     /// Selects all rows from the last one that was toggled to this one.
     Extend(Item),
     /// The same, to the row that is shown in the inspector.
@@ -72,7 +74,7 @@ impl MarkChange {
     /// What menus call it.
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Toggle(_) | Self::ToggleShown => "Select for export",
+            Self::Toggle(_) | Self::ToggleShown | Self::Begin(_) => "Select for export",
             Self::Extend(_) | Self::ExtendShown => "Select up to here",
             Self::All => "Select all tensors",
             Self::Matching => "Select all that match the filter",
@@ -132,6 +134,12 @@ impl Marks {
                 if let Some(item) = shown {
                     self.toggle(checkpoint, item, passes);
                 }
+            }
+            MarkChange::Begin(item) => {
+                for id in inside(checkpoint, item, passes) {
+                    self.set(checkpoint, id, true);
+                }
+                self.anchor = Some(item);
             }
             MarkChange::Extend(item) => self.extend(checkpoint, item, rows, passes),
             MarkChange::ExtendShown => {

@@ -127,7 +127,20 @@ impl Dialect {
             alike => (best, alike),
         };
         let decimal_comma = delimiter != Delimiter::Character(',');
-        (found > 0).then_some(Self { delimiter, decimal_comma })
+        let dialect = Self { delimiter, decimal_comma };
+        (found > 0 && !dialect.has_sentences(&lines)).then_some(dialect)
+    }
+
+    /// Whether lines are `Epoch 3 loss: 0.25` over and over: words and numbers by turns, under no header.
+    fn has_sentences(self, lines: &[&str]) -> bool {
+        let [first, second, ..] = lines else { return false };
+        let (first, second) = (self.cells(first), self.cells(second));
+        let is_text = |cell: &str| self.number(cell) == Cell::Text;
+        let has_numbers = first.iter().any(|cell| matches!(self.number(cell), Cell::Number(_)));
+        has_numbers
+            && first.len() == second.len()
+            && first.iter().zip(&second).any(|(one, other)| is_text(one) && one == other)
+            && first.iter().zip(&second).all(|(one, other)| is_text(one) == is_text(other))
     }
 
     fn cells(self, line: &str) -> Vec<&str> {
@@ -288,7 +301,7 @@ impl Reading {
             let message = format!("only the first {rows} rows were read");
             problems.push(Problem::warning("too-many-points", message));
         }
-        let series = self.table.finish(Origin::Log);
+        let series = self.table.finish(Origin::Log, None);
         for (name, &text) in names.iter().zip(&self.text) {
             // A column of nothing but text is no series and needs no word.
             if text > 0 && series.iter().any(|series| series.name == *name) {
@@ -359,7 +372,8 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_table_is_refused() {
-        for text in ["dear diary,\nit rained", "{", "a,b\nc,d\n"] {
+        let sentences = "Epoch 1 loss: 0.5\nEpoch 2 loss: 0.25\n";
+        for text in ["dear diary,\nit rained", "{", "a,b\nc,d\n", sentences] {
             let source = ByteSource::from_vec(text.as_bytes().to_vec());
             assert!(Csv.read(&source, &Progress::new()).is_err(), "{text}");
         }

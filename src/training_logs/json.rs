@@ -57,12 +57,8 @@ fn document(value: &Value) -> Result<Log, ReadError> {
     if found.iter().any(|series| series.is_curve) {
         return Ok(Log { series: found, is_certain: true, ..Log::default() });
     }
-    // A dictionary of nothing but lists of numbers is a history whatever its keys are called.
-    let lists = found.iter().filter(|series| !series.name.contains('.')).count();
-    let is_history = matches!(value, Value::Map(entries) if !entries.is_empty() && entries.len() == lists);
-    if is_history || (matches!(value, Value::List(_)) && !found.is_empty()) {
-        let curves = found.into_iter().map(|series| Series { is_curve: true, ..series });
-        return Ok(Log { series: curves.collect(), ..Log::default() });
+    if let Some(series) = tree::history_in(value, found) {
+        return Ok(Log { series, ..Log::default() });
     }
     if let Value::Map(_) = value {
         let mut rows = Rows::default();
@@ -173,30 +169,8 @@ impl Rows {
             self.is_full = true;
             return false;
         }
-        self.cells(row, &mut String::new());
+        self.table.fill(row, &mut String::new(), &tree::number);
         true
-    }
-
-    /// Depth is that of the parser.
-    fn cells(&mut self, value: &Value, path: &mut String) {
-        match value {
-            Value::Map(entries) => {
-                for (key, value) in entries {
-                    let len = path.len();
-                    if len > 0 {
-                        path.push('.');
-                    }
-                    path.push_str(key);
-                    self.cells(value, path);
-                    path.truncate(len);
-                }
-            }
-            _ => {
-                if let (Some(value), Some(column)) = (tree::number(value), self.table.column(path)) {
-                    self.table.set(column, value);
-                }
-            }
-        }
     }
 
     fn finish(mut self) -> Log {
@@ -206,7 +180,12 @@ impl Rows {
         }
         let is_certain =
             self.table.names().any(is_metric) && self.table.names().any(|name| axis_of(name).is_some());
-        Log { series: self.table.finish(Origin::Log), problems: self.problems, is_certain, ..Log::default() }
+        Log {
+            series: self.table.finish(Origin::Log, None),
+            problems: self.problems,
+            is_certain,
+            ..Log::default()
+        }
     }
 }
 

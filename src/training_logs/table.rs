@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::model::metric::axis_of;
-use crate::model::{Axis, AxisKind, Origin, Series};
+use crate::model::{Axis, AxisKind, Origin, Series, Value};
 use crate::raw::limits;
 
 #[derive(Default)]
@@ -65,6 +65,24 @@ impl Table {
         }
     }
 
+    /// Puts every number of a nested dictionary into the current row, under its keys joined by `.`. `number` says what a value
+    /// is. Depth is bounded by whoever built the value.
+    pub fn fill(&mut self, value: &Value, path: &mut String, number: &dyn Fn(&Value) -> Option<f64>) {
+        if let Value::Map(entries) = value {
+            for (key, value) in entries {
+                let len = path.len();
+                if len > 0 {
+                    path.push('.');
+                }
+                path.push_str(key);
+                self.fill(value, path, number);
+                path.truncate(len);
+            }
+        } else if let (Some(value), Some(column)) = (number(value), self.column(path)) {
+            self.set(column, value);
+        }
+    }
+
     /// Rows so far.
     pub fn rows(&self) -> u32 {
         self.rows
@@ -80,8 +98,8 @@ impl Table {
         self.columns.iter().map(|column| column.name.as_str())
     }
 
-    /// The columns as series of the axes that the table has.
-    pub fn finish(self, origin: Origin) -> Vec<Series> {
+    /// The columns as series of the axes that the table has; without any, of the numbers of rows, or of `counts`, one for each.
+    pub fn finish(self, origin: Origin, counts: Option<&[f64]>) -> Vec<Series> {
         let mut axes: Vec<(AxisKind, Vec<f64>)> = Vec::new();
         let (counting, measured): (Vec<Column>, Vec<Column>) = self
             .columns
@@ -105,6 +123,7 @@ impl Table {
         }
         // The order of `AxisKind` is the order of preference.
         axes.sort_by_key(|(kind, _)| *kind);
+        let begins_anew = steps_begin_anew(&axes);
         let columns = measured.into_iter().chain(also_measured).filter(|column| !column.values.is_empty());
         columns
             .map(|column| {
@@ -121,14 +140,27 @@ impl Table {
                 let complete =
                     own.first().is_some_and(|axis| axis.values.iter().all(|value| value.is_finite()));
                 let has_count = own.first().is_some_and(|axis| axis.kind != AxisKind::Time);
-                if complete && has_count {
+                if complete && has_count && !begins_anew {
                     return Series { axes: own, ..series };
                 }
-                let axes = series.axes.iter().cloned().chain(own).collect();
+                let number = |&row: &u32| {
+                    counts.and_then(|counts| counts.get(row as usize).copied()).unwrap_or(f64::from(row))
+                };
+                let rows = Axis { kind: AxisKind::Index, values: column.rows.iter().map(number).collect() };
+                let axes = std::iter::once(rows).chain(own).collect();
                 Series { axes, ..series }
             })
             .collect()
     }
+}
+
+/// Whether steps are counted within each epoch, as `iter` in the logs of `MMDetection` 2: they fall where the epoch grows.
+fn steps_begin_anew(axes: &[(AxisKind, Vec<f64>)]) -> bool {
+    let of = |wanted: AxisKind| axes.iter().find(|(kind, _)| *kind == wanted).map(|(_, values)| values);
+    let (Some(steps), Some(epochs)) = (of(AxisKind::Step), of(AxisKind::Epoch)) else { return false };
+    let both = steps.iter().zip(epochs).filter(|(step, epoch)| step.is_finite() && epoch.is_finite());
+    let later = both.clone().skip(1);
+    both.zip(later).any(|(before, after)| after.0 < before.0 && after.1 > before.1)
 }
 
 #[cfg(test)]
@@ -145,7 +177,7 @@ mod tests {
                 table.set(column, value);
             }
         }
-        let series = table.finish(Origin::Log);
+        let series = table.finish(Origin::Log, None);
         assert_eq!(
             series.iter().map(|series| series.name.as_str()).collect::<Vec<_>>(),
             ["loss", "eval_loss"]
@@ -166,8 +198,22 @@ mod tests {
                 table.set(column, epoch);
             }
         }
-        let series = table.finish(Origin::Log);
+        let series = table.finish(Origin::Log, None);
         assert_eq!(series[0].main_axis(), (AxisKind::Index, &[0.0, 1.0][..]));
         assert!(series[0].axis(AxisKind::Epoch).expect("kept")[1].is_nan());
+    }
+
+    #[test]
+    fn steps_that_begin_anew_with_each_epoch_do_not_count_the_whole_training() {
+        let mut table = Table::default();
+        for (epoch, iter) in [(1.0, 50.0), (1.0, 100.0), (2.0, 50.0), (2.0, 100.0)] {
+            table.begin_row();
+            for (name, value) in [("epoch", epoch), ("iter", iter), ("loss", epoch)] {
+                let column = table.column(name).expect("few");
+                table.set(column, value);
+            }
+        }
+        let series = table.finish(Origin::Log, None);
+        assert_eq!(series[0].main_axis(), (AxisKind::Index, &[0.0, 1.0, 2.0, 3.0][..]));
     }
 }

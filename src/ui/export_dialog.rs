@@ -15,8 +15,12 @@ use crate::text;
 
 /// Width of the fields.
 const FORM: f32 = 318.0;
+/// Width of one field behind its name.
+const FIELD: f32 = 232.0;
 /// Width of the whole, where the window has it.
 const WIDTH: f32 = 900.0;
+/// Left and right of the text in the preview.
+const MARGIN: f32 = 6.0;
 /// Height of fields and preview.
 const HEIGHT: f32 = 420.0;
 
@@ -79,7 +83,7 @@ pub fn export_dialog_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
 fn choice_ui<T: PartialEq + Clone>(ui: &mut Ui, label: &str, value: &mut T, choices: &[(T, String)]) {
     let name = ui.label(RichText::new(label).font(theme::label()));
     let shown = choices.iter().find(|(choice, _)| choice == value).map_or("", |(_, text)| text.as_str());
-    let response = ComboBox::from_id_salt(label).width(206.0).selected_text(shown).show_ui(ui, |ui| {
+    let response = ComboBox::from_id_salt(label).width(FIELD).selected_text(shown).show_ui(ui, |ui| {
         for (choice, text) in choices {
             ui.selectable_value(value, choice.clone(), text);
         }
@@ -92,7 +96,7 @@ fn text_ui(ui: &mut Ui, label: &str, value: &mut String, hint: &str, lines: usiz
     let name = ui.label(RichText::new(label).font(theme::label()));
     let edit =
         if lines > 1 { TextEdit::multiline(value).desired_rows(lines) } else { TextEdit::singleline(value) };
-    ui.add(edit.font(theme::mono_small()).hint_text(hint).desired_width(206.0)).labelled_by(name.id);
+    ui.add(edit.font(theme::mono_small()).hint_text(hint).desired_width(FIELD)).labelled_by(name.id);
     ui.end_row();
 }
 
@@ -142,6 +146,7 @@ fn preview_ui(ui: &mut Ui, ctx: &ViewContext<'_>, dialog: &ExportDialog, checkpo
     let theme = ctx.theme;
     let plan = dialog.preview.value();
     ui.horizontal(|ui| {
+        ui.add_space(MARGIN);
         section_ui(ui, theme, "Preview");
         if let Some(plan) = plan {
             let files = if plan.files.len() > 1 {
@@ -215,7 +220,7 @@ fn row_ui(
     };
     response
         .widget_info(|| WidgetInfo::labeled(egui::Role::Label, true, format!("{name}, {dtype}, {bytes}")));
-    let inner = rect.shrink2(Vec2::new(6.0, 0.0));
+    let inner = rect.shrink2(Vec2::new(MARGIN, 0.0));
     let part = |from: f32, to: f32| {
         egui::Rect::from_x_y_ranges(
             inner.left() + inner.width() * from..=inner.left() + inner.width() * to,
@@ -260,7 +265,7 @@ fn target_ui(ui: &mut Ui, ctx: &ViewContext<'_>, form: &mut ExportForm) {
         });
     });
     ui.horizontal(|ui| {
-        ui.add_space(46.0);
+        ui.add_space(50.0);
         ui.checkbox(&mut form.replace, "Replace an existing file");
     });
 }
@@ -277,7 +282,9 @@ fn fault_ui(ui: &mut Ui, ctx: &ViewContext<'_>, dialog: &ExportDialog) {
 }
 
 fn buttons_ui(ui: &mut Ui, ctx: &ViewContext<'_>, dialog: &ExportDialog) {
-    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+    // Of its own height: the rest of a window that was larger before is not to be filled.
+    let size = Vec2::new(ui.available_width(), ui.spacing().interact_size.y);
+    ui.allocate_ui_with_layout(size, Layout::right_to_left(Align::Center), |ui| {
         let ready = dialog.fault.is_none() && matches!(dialog.preview, Loadable::Ready(_));
         ui.add_enabled_ui(ready, |ui| {
             if primary_button_ui(ui, ctx.theme, Command::StartExport.label()).clicked() {

@@ -7,6 +7,9 @@ use super::{ViewContext, theme};
 use crate::state::{Command, MarkChange, OpenCheckpoint};
 use crate::text;
 
+/// Width below which the count of elements is left to the tooltip.
+const WHOLE: f32 = 280.0;
+
 /// Draws the bar.
 pub fn selection_bar_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoint) {
     let totals = entry.marks.totals();
@@ -24,12 +27,12 @@ pub fn selection_bar_ui(ui: &mut Ui, ctx: &ViewContext<'_>, entry: &OpenCheckpoi
             ctx.commands.send(Command::CopySelectedNames);
         }
         ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
-            let words = format!(
-                "{} selected · {} elements · {}",
-                tensors(totals.tensors),
-                text::short_count(totals.elements),
-                text::bytes(totals.bytes)
-            );
+            let (count, bytes) = (tensors(totals.tensors), text::bytes(totals.bytes));
+            let words = if ui.available_width() < WHOLE {
+                format!("{count} · {bytes}")
+            } else {
+                format!("{count} selected · {} elements · {bytes}", text::short_count(totals.elements))
+            };
             let words = RichText::new(words).color(ctx.theme.text_strong);
             ui.add(egui::Label::new(words).truncate()).on_hover_text(format!(
                 "{} bytes in {} elements",

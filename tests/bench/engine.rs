@@ -75,7 +75,7 @@ fn until_cancelled() {
                 let scanning = scope.spawn(|| {
                     let found =
                         scan::scan(&checkpoint, &[TensorId(0)], scan::threads(), &progress, &|_, found| {
-                            drop(found)
+                            drop(found);
                         });
                     (found.is_err(), Instant::now())
                 });

@@ -1,4 +1,5 @@
-//! Frame times of the Explore page with 100,000 tensors: views, commands and tessellation, without a GPU.
+//! Frame times of the Explore and Compare pages with 100,000 tensors, and of the Curves page with a million points a line:
+//! views, commands and tessellation, without a GPU.
 //!
 //! `cargo bench --bench frames` prints the median and the 99th percentile of each story. What is prepared in the
 //! background runs between frames and is not counted; taking in its result is. A number after `--` is another number of
@@ -8,8 +9,13 @@
 
 use std::time::{Duration, Instant};
 
+use ckptscope::jobs::curves::Gathered;
+use ckptscope::model::{Axis, AxisKind, Origin, Series};
 use ckptscope::state::compare::{Chip, CompareColumn, PairsChange};
-use ckptscope::state::{Command, Facets, SortColumn, Statistic, TableChange, TreeChange, ValueFacet};
+use ckptscope::state::curves::CurvesLook;
+use ckptscope::state::{
+    Command, CurvesChange, Facets, SortColumn, Statistic, TableChange, TreeChange, ValueFacet,
+};
 
 #[path = "../support/many_tensors.rs"]
 mod many_tensors;
@@ -88,6 +94,56 @@ fn main() {
     });
     bench.finish();
     comparison(tensors);
+    curves(1_000_000);
+}
+
+/// The Curves page, with two lines of that many points.
+fn curves(points: usize) {
+    let mut noise = 1u64;
+    let mut random = || {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (noise >> 40) as f64 / f64::from(1u32 << 24)
+    };
+    let mut line = |name: &str, scale: f64| {
+        let values = (0..points).map(|at| scale / (1.0 + at as f64 / 1e5) + 0.1 * random()).collect();
+        let series = Series::by_index(name.to_owned(), Origin::Log, values);
+        let steps = series.axes.iter().map(|axis| Axis { kind: AxisKind::Step, values: axis.values.clone() });
+        Series { axes: steps.collect(), run: "run".to_owned(), ..series }
+    };
+    let gathered = Gathered::of(vec![line("train/loss", 3.0), line("val/loss", 4.0)]);
+    let (window, taken_in) = Frames::drawing(gathered);
+    let mut bench = Bench { window, all: Vec::new() };
+    let points = format!("frames, 2 curves of {points} points");
+    println!("{points:<46} {:>9} {:>9} {:>9}", "median", "p99", "longest");
+    println!("curves are taken in within {:.1} ms", taken_in.as_secs_f64() * 1e3);
+    bench.run("at rest", |_, _| Vec::new());
+    bench.run("the crosshair", |_, index| vec![pointer(600.0 + index as f32)]);
+    bench.run("zooming in and out", |_, index| {
+        let factor = if index / 40 % 2 == 0 { 1.1 } else { 1.0 / 1.1 };
+        vec![pointer(900.0), egui::Event::Zoom(factor)]
+    });
+    bench.run("moving the smoothing", |window, index| {
+        let look = CurvesLook { smoothing: (index % 100) as f64 / 101.0, ..window.state.curves.look };
+        window.change_curves(CurvesChange::Look(look));
+        Vec::new()
+    });
+    bench.run("logarithms on and off", |window, index| {
+        let log = index % 8 < 4;
+        let look = CurvesLook { log_x: log, log_y: log, ..window.state.curves.look };
+        window.change_curves(CurvesChange::Look(look));
+        Vec::new()
+    });
+    bench.run("showing and hiding a line", |window, index| {
+        if index % 4 == 0 {
+            window.change_curves(CurvesChange::Toggle(0));
+        }
+        Vec::new()
+    });
+    bench.finish();
+}
+
+fn pointer(x: f32) -> egui::Event {
+    egui::Event::PointerMoved(egui::pos2(x, 400.0))
 }
 
 /// The Compare page, with a pair for each tensor.
@@ -155,7 +211,9 @@ impl Bench {
         let (median, p99) = print_row("all frames", &mut self.all);
         let (median_ok, p99_ok) = (median < MEDIAN_MS, p99 < P99_MS);
         println!("median below {MEDIAN_MS} ms: {median_ok}; 99th percentile below {P99_MS} ms: {p99_ok}");
-        println!("rows made anew {} times", self.window.rebuilds());
+        if self.window.rows() > 8 {
+            println!("rows made anew {} times", self.window.rebuilds());
+        }
     }
 }
 

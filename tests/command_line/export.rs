@@ -17,15 +17,15 @@ fn listing(folder: &Path) -> Vec<String> {
     names
 }
 
-/// 64 MiB in one tensor, without taking them from the disk.
+/// Zeros in one tensor, without taking them from the disk.
 #[cfg(unix)]
-fn large(folder: &Path) -> PathBuf {
+fn large(folder: &Path, len: u64) -> PathBuf {
     let path = folder.join("large.safetensors");
-    let header = br#"{"w":{"dtype":"U8","shape":[67108864],"data_offsets":[0,67108864]}}"#;
-    let start = [&(header.len() as u64).to_le_bytes()[..], header].concat();
+    let header = format!(r#"{{"w":{{"dtype":"U8","shape":[{len}],"data_offsets":[0,{len}]}}}}"#);
+    let start = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
     fs::write(&path, &start).expect("written");
     let file = fs::OpenOptions::new().write(true).open(&path).expect("opened");
-    file.set_len(start.len() as u64 + (64 << 20)).expect("extended");
+    file.set_len(start.len() as u64 + len).expect("extended");
     path
 }
 
@@ -98,7 +98,7 @@ fn a_target_without_a_format_and_one_that_exists_are_refused() {
 #[test]
 fn a_full_disk_leaves_the_old_file_and_nothing_else() {
     let folder = tempfile::TempDir::new().expect("a folder");
-    let source = large(folder.path());
+    let source = large(folder.path(), 64 << 20);
     for name in ["out.safetensors", "out.pt", "out.npz", "out.h5"] {
         let target = folder.path().join(name);
         fs::write(&target, b"old").expect("written");
@@ -134,30 +134,71 @@ fn a_target_that_may_not_be_changed_stays() {
     assert_eq!(fs::read(&target).expect("it is there"), b"old");
 }
 
-/// Killed at several moments, the target is the old file or the whole new one.
+/// What is at a path: a file's bytes, or those of all files of a folder; hashed, for there is much of it.
+#[cfg(unix)]
+fn content(path: &Path) -> Vec<u8> {
+    use sha2::{Digest as _, Sha256};
+    let mut hasher = Sha256::new();
+    if path.is_dir() {
+        for name in listing(path) {
+            hasher.update(&name);
+            hasher.update(fs::read(path.join(name)).expect("it is there"));
+        }
+    } else {
+        hasher.update(fs::read(path).expect("it is there"));
+    }
+    hasher.finalize().to_vec()
+}
+
+/// Killed at whatever moment, the target is the old file or the whole new one.
 #[cfg(unix)]
 #[test]
 fn a_kill_leaves_the_old_file_or_the_whole_new_one() {
+    use std::hash::{BuildHasher as _, RandomState};
+    const KILLS: u32 = 6;
     let folder = tempfile::TempDir::new().expect("a folder");
-    let source = large(folder.path());
-    let target = folder.path().join("out.safetensors");
-    let whole = fs::metadata(&source).expect("it is there").len();
-    for wait in [1, 4, 9, 16, 25, 36, 49, 64] {
-        fs::write(&target, b"old").expect("written");
-        let mut child = program()
-            .args(["export", "--force", "--to"])
-            .args([&target, &source])
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        std::thread::sleep(std::time::Duration::from_millis(wait));
-        let _ = child.kill(); // it may have ended
-        child.wait().expect("it ends");
-        let len = fs::metadata(&target).expect("it is there").len();
-        // The header is padded to eight bytes.
-        assert!(len == 3 || (whole..whole + 8).contains(&len), "after {wait} ms: {len} bytes");
-        if cfg!(target_os = "linux") {
-            assert_eq!(listing(folder.path()), ["large.safetensors", "out.safetensors"], "after {wait} ms");
+    let source = large(folder.path(), 16 << 20);
+    for (name, format) in [
+        ("out.safetensors", "safetensors"),
+        ("out.pt", "pytorch"),
+        ("out.npz", "npz"),
+        ("out.h5", "hdf5"),
+        ("out", "npy"),
+    ] {
+        let target = folder.path().join(name);
+        let start = || {
+            let mut command = program();
+            command.args(["export", "--force", "--format", format, "--to"]).args([&target, &source]);
+            command.stdout(std::process::Stdio::null()).spawn().expect("the program starts")
+        };
+        let began = std::time::Instant::now();
+        assert!(start().wait().expect("it ends").success(), "{name}");
+        let (took, new) = (began.elapsed(), content(&target));
+        for _ in 0..KILLS {
+            let old_file = if format == "npy" {
+                fs::remove_dir_all(&target).expect("removed");
+                fs::create_dir(&target).expect("made");
+                target.join("old.npy")
+            } else {
+                target.clone()
+            };
+            fs::write(&old_file, b"old").expect("written");
+            let old = content(&target);
+            let part = RandomState::new().hash_one(()) % 1000;
+            let wait = took.mul_f64(part as f64 / 900.0);
+            let mut child = start();
+            std::thread::sleep(wait);
+            let _ = child.kill(); // it may have ended
+            child.wait().expect("it ends");
+            let found = content(&target);
+            assert!(found == old || found == new, "{name} after {wait:?}: {:?}", listing(folder.path()));
+            // A folder has a name from the beginning, a hidden one.
+            if cfg!(target_os = "linux") && format != "npy" {
+                assert_eq!(listing(folder.path()), ["large.safetensors", name], "{name} after {wait:?}");
+            }
+        }
+        if format != "npy" {
+            fs::remove_file(&target).expect("removed");
         }
     }
 }

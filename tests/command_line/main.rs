@@ -250,3 +250,13 @@ fn a_tensor_that_cannot_be_read_costs_only_itself() {
     let (_folder, whole) = small_model();
     assert_eq!(run(&["inspect", "--verify"], &whole).status.code(), Some(0));
 }
+
+#[test]
+fn a_missing_argument_is_named_with_the_command_that_lacks_it() {
+    let (_folder, path) = small_model();
+    let output = run(&["diff"], &path);
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.contains("<RIGHT>") && said.contains("ckptscope diff --help"), "{said}");
+    assert_eq!(said.trim_end().lines().count(), 1);
+}

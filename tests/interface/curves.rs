@@ -62,6 +62,71 @@ fn a_folder_of_logs_opens_as_curves() {
 }
 
 #[test]
+fn logged_histograms_are_drawn_as_ridges() {
+    for dark in [true, false] {
+        let mut window = opened(dark, "tensorboard_v2");
+        window.click("Histograms");
+        assert_eq!(run_jobs(&mut window), 1);
+        window.harness.get_by_label("Histograms over the steps");
+        let state = window.state.borrow();
+        let made = state.curves.ridges.as_ref().expect("made");
+        assert_eq!(made.series().map(|series| series.frames.len()), Some(made.ridges.ridges.len()));
+    }
+}
+
+#[test]
+fn buckets_and_points_are_written_down_by_a_job() {
+    let mut window = opened(true, "tensorboard_v2");
+    window.click("Histograms");
+    run_jobs(&mut window);
+    for (change, head) in [
+        (CurvesChange::SaveHistograms, "step,left,right,count\n"),
+        (CurvesChange::SavePoints, "run,source,series,step,epoch,index,time,value\n"),
+    ] {
+        send(&mut window, Command::Curves(change));
+        let effects = window.effects.borrow_mut().drain(..).collect::<Vec<_>>();
+        let [Effect::Submit(request)] = effects.as_slice() else { panic!("one job") };
+        let outcome = ckptscope::jobs::run::run(request, &Progress::new(), &|_| {});
+        send(&mut window, Command::JobEnded(JobEvent { key: request.key(), outcome }));
+        let effects = window.effects.borrow_mut().drain(..).collect::<Vec<_>>();
+        let [Effect::SavePicture { picture, .. }] = effects.as_slice() else { panic!("something to save") };
+        assert!(picture.starts_with(head) && picture.lines().count() > 2, "{picture}");
+    }
+}
+
+#[test]
+fn curves_that_count_otherwise_are_named_and_not_drawn() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (run, text) in
+        [("a", "step,loss,acc\n10,3,0.1\n20,2,0.2\n"), ("b", "epoch,loss\n0,3\n1,2\n"), ("c", "loss\n5\n4\n")]
+    {
+        std::fs::create_dir(folder.path().join(run)).expect("a folder");
+        std::fs::write(folder.path().join(run).join("metrics.csv"), text).expect("written");
+    }
+    let mut window = window(true, |_| {});
+    let paths = ["a", "b", "c"].map(|run| folder.path().join(run).join("metrics.csv")).to_vec();
+    send(&mut window, Command::Curves(CurvesChange::Load(paths)));
+    run_jobs(&mut window);
+    let drawn = |window: &Window| {
+        let state = window.state.borrow();
+        let name = |line: &usize| state.curves.lines[*line].key().0;
+        let drawing = &state.curves.drawing;
+        let lines: Vec<String> = drawing.lines.iter().map(|line| name(&line.line)).collect();
+        let counted = &drawing.counted;
+        let named = |lines: &[usize]| lines.iter().map(name).collect::<Vec<_>>();
+        (lines, named(&counted.without), named(&counted.by_position))
+    };
+    let texts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    // Most of them count steps; a list of numbers alone is drawn by position.
+    assert_eq!(drawn(&window), (texts(&["a", "a", "c"]), texts(&["b"]), texts(&["c"])));
+    window.harness.get_by_label("loss is not drawn: it has no step");
+    let look = window.state.borrow().curves.look;
+    let look = ckptscope::state::curves::CurvesLook { across: Across::Epoch, ..look };
+    send(&mut window, Command::Curves(CurvesChange::Look(look)));
+    assert_eq!(drawn(&window), (texts(&["b", "c"]), texts(&["a", "a"]), texts(&["c"])));
+}
+
+#[test]
 fn clicking_a_curve_hides_it_and_searching_narrows_the_list() {
     let mut window = opened(true, "keras_run");
     window.click("keras_run loss");
@@ -86,7 +151,12 @@ fn every_way_to_draw_is_drawn_in_both_themes() {
                     ..look
                 };
                 send(&mut window, Command::Curves(CurvesChange::Look(look)));
-                window.harness.get_by_label("Chart of the curves");
+                // Event files have no epochs.
+                let shown = match across {
+                    Across::Epoch => "No chosen curve has this count",
+                    _ => "Chart of the curves",
+                };
+                window.harness.get_by_label(shown);
             }
         }
     }
@@ -144,7 +214,7 @@ fn a_growing_log_is_followed_and_keeps_what_is_hidden() {
     let mut window = window(true, |_| {});
     send(&mut window, Command::OpenPaths(vec![folder.path().to_owned()]));
     run_jobs(&mut window);
-    window.state.borrow_mut().curves.toggle(0);
+    send(&mut window, Command::Curves(CurvesChange::Toggle(0)));
     assert_eq!(shown(&window), ["val_loss"]);
     assert!(window.state.borrow().curves.watched().contains(&path));
     std::fs::write(&path, "step,loss,val_loss\n1,3,3.5\n2,2,2.5\n3,1,1.5\n").expect("written");

@@ -307,6 +307,7 @@ fn one(name: &str, dims: Vec<u64>) -> Arc<Checkpoint> {
         file_bytes: bytes,
         counts_known: true,
         versioned_modules: Vec::new(),
+        python_types: ckptscope::model::PythonTypes::default(),
         reader: Box::new(Zeros),
     };
     Arc::new(Checkpoint::new(Path::new("/models/small.safetensors"), parts))

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use ckptscope::analysis::StatisticsBuilder;
 use ckptscope::jobs::{JobError, JobEvent, JobKey, JobOutcome, JobOutput, Surroundings, ValueSummary};
 use ckptscope::model::{
-    Checkpoint, CheckpointParts, Dtype, Problem, Progress, ReadError, Shape, TensorId, TensorInfo,
-    TensorReader, TensorRole, Value,
+    Checkpoint, CheckpointParts, Dtype, Problem, Progress, PythonTypes, ReadError, Shape, TensorId,
+    TensorInfo, TensorReader, TensorRole, Value,
 };
 use ckptscope::state::{AppState, Command, Effect, Item, Page, SortColumn, Statistic, TreeChange, apply};
 use ckptscope::ui::theme::Themes;
@@ -69,6 +69,7 @@ fn checkpoint() -> Arc<Checkpoint> {
         file_bytes: 4096,
         counts_known: true,
         versioned_modules: Vec::new(),
+        python_types: PythonTypes::default(),
         reader: Box::new(Zeros),
     };
     Arc::new(Checkpoint::new(Path::new("/models/small.safetensors"), parts))

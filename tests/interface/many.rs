@@ -1,8 +1,11 @@
 //! A checkpoint of 100,000 tensors: work follows changes, never frames. Times are measured by `cargo bench --bench frames`.
 
-use ckptscope::model::TensorId;
+use ckptscope::jobs::curves::Gathered;
+use ckptscope::model::{Origin, Series, TensorId};
 use ckptscope::state::compare::{Chip, CompareColumn, PairsChange};
-use ckptscope::state::{Command, SortColumn, Statistic, TableChange, TreeChange};
+use ckptscope::state::curves::CurvesLook;
+use ckptscope::state::curves::plot::{Cut, cut};
+use ckptscope::state::{Command, CurvesChange, SortColumn, Statistic, TableChange, TreeChange};
 
 #[path = "../support/many_tensors.rs"]
 mod many_tensors;
@@ -46,6 +49,27 @@ fn frames_of_a_comparison_make_no_rows_anew_and_each_change_makes_them_once() {
         }
         assert_eq!(window.state.compare.table.rebuilds(), before + 1, "{change:?}");
     }
+}
+
+#[test]
+fn many_points_are_made_ready_between_frames_and_drawn_as_few() {
+    let values = (0..200_000).map(|at| f64::from(at % 977)).collect();
+    let series = Series::by_index("loss".to_owned(), Origin::Log, values);
+    let (mut window, _) = Frames::drawing(Gathered::of(vec![series]));
+    let curves = &window.state.curves;
+    assert!(!curves.is_drawing() && curves.drawing.lines.len() == 1);
+    let all = Cut { generation: 0, range: (f64::NAN, f64::NAN), columns: 800 };
+    let drawn = cut(&curves.drawing.lines, None, &all);
+    let points: usize = drawn[0].line.iter().map(Vec::len).sum();
+    assert!(points <= 4 * 800, "{points}");
+    let look = CurvesLook { smoothing: 0.5, ..curves.look };
+    window.change_curves(CurvesChange::Look(look));
+    assert!(window.state.curves.is_drawing(), "a change leaves the work to a job");
+    assert_eq!(window.state.curves.drawing.look.smoothing, 0.0, "what was drawn stays meanwhile");
+    window.frame(Vec::new());
+    window.frame(Vec::new());
+    assert!(!window.state.curves.is_drawing());
+    assert_eq!(window.state.curves.drawing.look.smoothing, 0.5);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use ckptscope::analysis::diff::{Comparison, DiffRow, DiffTree, PairDiff, PairSta
 use ckptscope::analysis::pairing::{MatchedBy, Pairing, PairingOptions};
 use ckptscope::jobs::compare::{CompareObserver, CompareOptions, compare};
 use ckptscope::model::{
-    Checkpoint, CheckpointParts, Dtype, Progress, ReadError, RenameRule, Shape, TensorId, TensorInfo,
-    TensorReader, Value,
+    Checkpoint, CheckpointParts, Dtype, Progress, PythonTypes, ReadError, RenameRule, Shape, TensorId,
+    TensorInfo, TensorReader, Value,
 };
 use serde_json::Value as Json;
 
@@ -272,6 +272,7 @@ fn in_memory(tensors: &[(&str, &[f32])], in_order: Option<usize>, fails: bool) -
             file_bytes: 0,
             counts_known: false,
             versioned_modules: Vec::new(),
+            python_types: PythonTypes::default(),
             reader: Box::new(reader),
         },
     )

@@ -103,6 +103,22 @@ fn every_series_has_the_values_order_and_steps_of_its_framework() {
             let steps: Option<Vec<f64>> = own.map(|own| own.frames.iter().map(|(step, _)| *step).collect());
             let expected: Vec<f64> = histogram[2].as_array().unwrap().iter().map(number).collect();
             complaints.unless_equal(&format!("{name}: steps of {}", histogram[1]), &steps, &Some(expected));
+            for (at, wanted) in histogram[3].as_array().into_iter().flatten().enumerate() {
+                let buckets = own.and_then(|own| own.frames.get(at)).map_or(&[][..], |(_, buckets)| buckets);
+                let is_same = buckets.len() == wanted.as_array().map_or(0, Vec::len)
+                    && buckets.iter().enumerate().all(|(row, bucket)| {
+                        let cells = [bucket.left, bucket.right, bucket.count];
+                        // TensorBoard keeps them as float32.
+                        let close = |(cell, own): (usize, f64)| {
+                            (number(&wanted[row][cell]) - own).abs() <= 1e-6 * own.abs()
+                        };
+                        cells.into_iter().enumerate().all(close)
+                    });
+                if !is_same {
+                    complaints
+                        .add(format!("{name}: {} at {at} is {buckets:?}, should be {wanted}", histogram[1]));
+                }
+            }
         }
     }
     complaints.check();
@@ -141,7 +157,7 @@ fn checkpoints_are_ranked_as_the_training_measured_them() {
 
 #[test]
 fn what_the_framework_noted_as_best_is_what_is_found() {
-    for name in ["lightning_run", "trainer_run"] {
+    for name in ["lightning_run", "lightning_slash", "trainer_run"] {
         let (found, expected) = case(name);
         let checkpoints = found.main_checkpoints().unwrap();
         let ranking =

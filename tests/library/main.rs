@@ -8,6 +8,7 @@ mod compare;
 mod compatibility;
 mod curves;
 mod export;
+mod export_faults;
 mod fixtures;
 mod fuzz_corpus;
 mod health;

@@ -70,3 +70,19 @@ fn an_empty_folder_is_no_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(open(folder.path()), Err(OpenError::Unrecognised { .. })));
 }
+
+#[test]
+fn a_folder_of_a_model_opens_its_weights_and_one_of_several_asks_which() {
+    let model = tempfile::tempdir().unwrap();
+    let put = |from: &str, to: &str| {
+        std::fs::copy(folder().join(from), model.path().join(to)).unwrap();
+    };
+    put("safetensors/batch_norm.safetensors", "model.safetensors");
+    let alone = open(model.path()).unwrap();
+    assert_eq!(alone.path(), model.path().join("model.safetensors"));
+    put("pytorch/state_dict.pt", "optimizer.pt");
+    let error = open(model.path()).err().unwrap().to_string();
+    assert!(error.contains("2 files that may be checkpoints"), "{error}");
+    std::fs::write(model.path().join("config.json"), "{}").unwrap();
+    assert_eq!(open(model.path()).unwrap().path(), alone.path());
+}

@@ -9,15 +9,16 @@ use ckptscope::analysis::StatisticsBuilder;
 use ckptscope::analysis::diff::{Comparison, DiffTree, PairDiff, PairValues, ValueDiff};
 use ckptscope::analysis::pairing::{Pairing, PairingOptions};
 use ckptscope::analysis::scan::TensorStatistics;
+use ckptscope::jobs::curves::Gathered;
 use ckptscope::jobs::{
     Compared, JobEvent, JobKey, JobOutcome, JobOutput, JobRequest, ScannedTensor, Surroundings,
 };
 use ckptscope::model::{
-    Checkpoint, CheckpointParts, Dtype, Progress, ReadError, Shape, TensorId, TensorInfo, TensorReader,
-    TensorRole, Value,
+    Checkpoint, CheckpointParts, Dtype, Progress, PythonTypes, ReadError, Shape, TensorId, TensorInfo,
+    TensorReader, TensorRole, Value,
 };
 use ckptscope::state::compare::PairsChange;
-use ckptscope::state::{AppState, Command, CompareChange, Effect, Item, TreeChange, apply};
+use ckptscope::state::{AppState, Command, CompareChange, CurvesChange, Effect, Item, TreeChange, apply};
 use ckptscope::ui::theme::Themes;
 use ckptscope::ui::{CommandQueue, ViewContext, Views};
 
@@ -52,6 +53,7 @@ pub fn checkpoint(count: usize) -> Arc<Checkpoint> {
         file_bytes: 1 << 30,
         counts_known: true,
         versioned_modules: Vec::new(),
+        python_types: PythonTypes::default(),
         reader: Box::new(Nothing),
     };
     Arc::new(Checkpoint::new(Path::new("/models/many.safetensors"), parts))
@@ -145,6 +147,25 @@ impl Frames {
             frames.frame(Vec::new());
         }
         (frames, taken_in)
+    }
+
+    /// A window that shows these curves; also how long it took to take them in.
+    pub fn drawing(gathered: Gathered) -> (Self, Duration) {
+        let mut frames = Self::new(8);
+        frames.command(Command::Curves(CurvesChange::Load(vec![PathBuf::from("/runs/long")])));
+        let key = JobKey::Curves(frames.state.curves.serial);
+        let start = Instant::now();
+        frames.end(key, JobOutcome::Finished(JobOutput::Gathered(Arc::new(gathered))));
+        let taken_in = start.elapsed();
+        for _ in 0..4 {
+            frames.frame(Vec::new());
+        }
+        (frames, taken_in)
+    }
+
+    /// Changes how curves are drawn, as a slider or a box does.
+    pub fn change_curves(&mut self, change: CurvesChange) {
+        self.command(Command::Curves(change));
     }
 
     /// Changes the table of pairs, as a click or a key does.

@@ -4,7 +4,8 @@
 # ///
 """Reads exported files with the libraries they are for, and prints what they hold.
 
-    python real_readers.py FILE FORMAT     one JSON object: {"missing": module} or {"tensors": {name: [dtype, shape, sha256]}}
+    python real_readers.py FILE FORMAT     one JSON object: {"missing": module} or
+                                           {"reader": name and version, "tensors": {name: [dtype, shape, sha256]}}
 
 FORMAT is safetensors, pytorch, npz, npy or hdf5. Hashes are over the C-contiguous little-endian bytes. Nothing of this
 program is used here.
@@ -32,17 +33,34 @@ def torch_entry(tensor):
     return [str(tensor.dtype).removeprefix("torch."), list(tensor.shape), digest]
 
 
+# Where the names of the safetensors library are not those of torch in lower case.
+SAFETENSORS_NAMES = {
+    "F": "float", "BF": "bfloat", "I": "int", "U": "uint", "C": "complex", "BOOL": "bool",
+    "F4": "float4_e2m1fn_x2", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz", "F8_E8M0": "float8_e8m0fnu",
+}
+
+
+def safetensors_name(dtype):
+    letters = dtype.rstrip("0123456789")
+    return SAFETENSORS_NAMES.get(dtype) or SAFETENSORS_NAMES[letters] + dtype[len(letters):]
+
+
 def read_safetensors(path):
+    import safetensors
+
     try:
-        import torch  # noqa: F401
+        import torch
         from safetensors.torch import load_file
-
-        return {name: torch_entry(tensor) for name, tensor in load_file(path).items()}
     except ImportError:
-        from safetensors import safe_open
-
-        with safe_open(path, "np") as file:
-            return {name: entry(file.get_tensor(name)) for name in file.keys()}
+        # numpy has no bfloat16 and no numbers of eight bits: the library's bytes are taken as they are.
+        found = safetensors.deserialize(pathlib.Path(path).read_bytes())
+        return f"safetensors {safetensors.__version__}", {
+            name: [safetensors_name(tensor["dtype"]), tensor["shape"], hashlib.sha256(tensor["data"]).hexdigest()]
+            for name, tensor in found
+        }
+    found = {name: torch_entry(tensor) for name, tensor in load_file(path).items()}
+    return f"safetensors {safetensors.__version__} with torch {torch.__version__}", found
 
 
 def read_pytorch(path):
@@ -61,20 +79,21 @@ def read_pytorch(path):
                 walk(item, [*keys, str(index)])
 
     walk(torch.load(path, weights_only=True), [])
-    return found
+    return f"torch {torch.__version__}", found
 
 
 def read_npz(path):
     import numpy as np
 
     with np.load(path, allow_pickle=False) as archive:
-        return {name: entry(archive[name]) for name in archive.files}
+        return f"numpy {np.__version__}", {name: entry(archive[name]) for name in archive.files}
 
 
 def read_npy(path):
     import numpy as np
 
-    return {file.name: entry(np.load(file, allow_pickle=False)) for file in sorted(pathlib.Path(path).iterdir())}
+    files = sorted(pathlib.Path(path).iterdir())
+    return f"numpy {np.__version__}", {file.name: entry(np.load(file, allow_pickle=False)) for file in files}
 
 
 def read_hdf5(path):
@@ -93,7 +112,7 @@ def read_hdf5(path):
         for key in file.attrs:
             file.attrs[key]
         walk(file, [])
-    return found
+    return f"h5py {h5py.__version__}", found
 
 
 def main():
@@ -106,7 +125,8 @@ def main():
         "hdf5": read_hdf5,
     }[format]
     try:
-        print(json.dumps({"tensors": reader(path)}))
+        name, tensors = reader(path)
+        print(json.dumps({"reader": name, "tensors": tensors}))
     except ModuleNotFoundError as error:
         print(json.dumps({"missing": error.name}))
 

@@ -9,6 +9,7 @@ mod state_dict;
 use std::collections::{HashMap, HashSet};
 
 use super::pairing::detect::{WRAPPERS, best_prefixes};
+use super::pairing::keras_place;
 use crate::model::{Checkpoint, RenameRule, TensorId};
 pub use configuration::ConfigurationReport;
 use state_dict::StateDict;
@@ -200,14 +201,22 @@ fn load(
     rules: &[RenameRule],
 ) -> LoadReport {
     let mut report = LoadReport::default();
+    let by_place =
+        loader == Loader::KerasWeights && source.has_places(checkpoint) && target.has_places(model);
+    let key_of = |dictionary: &StateDict, checkpoint: &Checkpoint, id: TensorId| match keras_place(
+        checkpoint.tensor(id),
+    ) {
+        Some(place) if by_place => place.to_owned(),
+        _ => dictionary.key(checkpoint, id).to_owned(),
+    };
     let mut offered: HashMap<String, TensorId> = HashMap::with_capacity(source.ids.len());
     for &id in &source.ids {
-        offered.insert(RenameRule::apply_all(rules, source.key(checkpoint, id)).into_owned(), id);
+        offered.insert(RenameRule::apply_all(rules, &key_of(source, checkpoint, id)).into_owned(), id);
     }
     let mut missing = Vec::new();
     for &wanted in &target.ids {
         report.elements = report.elements.saturating_add(model.tensor(wanted).elements());
-        match offered.remove(target.key(model, wanted)) {
+        match offered.remove(&key_of(target, model, wanted)) {
             Some(found) => add_pair(&mut report, checkpoint, found, model, wanted),
             None => missing.push(wanted),
         }
@@ -215,7 +224,7 @@ fn load(
     let pairs = report.matched.iter().chain(&report.shape_mismatches);
     let taken: HashSet<TensorId> = pairs.map(|(found, _)| *found).collect();
     let mut unexpected: Vec<TensorId> = source.ids.iter().copied().filter(|id| !taken.contains(id)).collect();
-    if loader == Loader::KerasWeights {
+    if loader == Loader::KerasWeights && !by_place {
         state_dict::by_position(checkpoint, &mut unexpected, model, &mut missing, |found, wanted| {
             report.by_position += 1;
             add_pair(&mut report, checkpoint, found, model, wanted);
@@ -241,9 +250,9 @@ fn batch_counters(checkpoint: &Checkpoint, source: &StateDict, rules: &[RenameRu
         let key = if module.is_empty() { COUNTER.to_owned() } else { format!("{module}.{COUNTER}") };
         RenameRule::apply_all(rules, &key).into_owned()
     };
-    let whole = source.ids.iter().filter(|_| !checkpoint.layers().is_empty()).filter_map(|&id| {
+    let whole = source.ids.iter().filter(|_| !checkpoint.layers().is_empty()).map(|&id| {
         let key = source.key(checkpoint, id);
-        Some(key.rsplit_once('.').map_or("", |(module, _)| module))
+        key.rsplit_once('.').map_or("", |(module, _)| module)
     });
     // The prefix ends in a dot; the dictionary itself is a module too.
     let within = |module: &'_ str| match module.strip_prefix(source.prefix.as_str()) {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::super::pairing::keras_place;
 use crate::model::{Checkpoint, RoleEvidence, TensorId, TensorInfo, TensorRole};
 
 /// The tensors of one model within a file: those whose names begin alike (`model_state_dict.`).
@@ -44,6 +45,11 @@ impl StateDict {
         }
         found.retain(|state| !state.ids.is_empty());
         found
+    }
+
+    /// Whether Keras would find all its tensors by their places in the file.
+    pub fn has_places(&self, checkpoint: &Checkpoint) -> bool {
+        self.ids.iter().all(|&id| keras_place(checkpoint.tensor(id)).is_some())
     }
 
     /// The key of one of its tensors.

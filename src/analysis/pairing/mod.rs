@@ -113,6 +113,12 @@ pub struct Pairing {
     pub rules: Vec<AppliedRule>,
 }
 
+/// Where a variable stands in the files that Keras writes since 2.12, `.weights.h5` and the weights of `.keras`: loading goes by
+/// this path, not by names. Source: `_load_state` in `keras/src/saving/saving_lib.py`.
+pub(super) fn keras_place(tensor: &TensorInfo) -> Option<&str> {
+    tensor.stored_name.as_deref().filter(|path| path.starts_with('/') && path.contains("/vars/"))
+}
+
 /// How to pair.
 #[derive(Debug, Clone, Default)]
 pub struct PairingOptions {
@@ -139,6 +145,8 @@ impl Pairing {
             |tensor| Some(tensor.name.clone()),
             |tensor| Some(tensor.name.clone()),
         );
+        // A weights file without a configuration knows layers by class only; their places in the file are the same.
+        pairing.by_key(left, right, MatchedBy::Name, keras_place, keras_place);
         // What a shorter name explains comes before what needs another vocabulary.
         detect::wrappers(&mut pairing, left, right);
         detect::prefixes(&mut pairing, left, right, true);
@@ -192,13 +200,13 @@ impl Pairing {
     }
 
     /// Pairs tensors without a partner whose keys are equal, the first with the first; returns how many.
-    fn by_key<K: Eq + std::hash::Hash>(
+    fn by_key<'a, K: Eq + std::hash::Hash>(
         &mut self,
-        left: &Checkpoint,
-        right: &Checkpoint,
+        left: &'a Checkpoint,
+        right: &'a Checkpoint,
         by: MatchedBy,
-        left_key: impl Fn(&TensorInfo) -> Option<K>,
-        right_key: impl Fn(&TensorInfo) -> Option<K>,
+        left_key: impl Fn(&'a TensorInfo) -> Option<K>,
+        right_key: impl Fn(&'a TensorInfo) -> Option<K>,
     ) -> usize {
         let mut keys: HashMap<K, VecDeque<TensorId>> = HashMap::new();
         for &id in &self.only_right {

@@ -838,6 +838,8 @@ const LIBRARIES: &[&str] = &[
     "transformers.trainer_pt_utils",
     "transformers.trainer_callback",
     "transformers.models",
+    "transformers.activations",
+    "transformers.pytorch_utils",
     "transformers.configuration_utils",
     "transformers.tokenization_utils_base",
     "transformers.generation",

@@ -3,6 +3,8 @@
 //! The value of a checkpoint is the one that it holds, else the one in its name, else the one that a log of the training
 //! has at its step or epoch. What is missing, tied, or better but without a file, is said.
 
+use std::collections::HashSet;
+
 use super::{Member, Order};
 use crate::analysis::name_pattern::{NUMBER, NameNumber, VALUE};
 use crate::model::metric::{default_direction, is_evaluation, is_metric, without_side, words};
@@ -67,12 +69,10 @@ pub fn metrics(members: &[Member], logs: &[&Series]) -> Vec<String> {
     let inside = members.iter().flat_map(|member| member.numbers.iter().map(|(key, _)| key.as_str()));
     let named = members.iter().flat_map(|member| member.in_name.iter().map(|number| number.label.as_str()));
     let logged = logs.iter().filter(|series| series.is_curve).map(|series| series.name.as_str());
-    let mut names: Vec<String> = Vec::new();
-    for name in inside.chain(named).chain(logged).filter(|name| default_direction(name).is_some()) {
-        if !names.iter().any(|other| other == name) {
-            names.push(name.to_owned());
-        }
-    }
+    let mut seen = HashSet::new();
+    let all = inside.chain(named).chain(logged).filter(|name| seen.insert(*name));
+    let mut names: Vec<String> =
+        all.filter(|name| default_direction(name).is_some()).map(str::to_owned).collect();
     // Within a kind losses before the others, as trainers choose by default.
     let key = |name: &String| {
         let is_best = name.to_ascii_lowercase().contains("best");
@@ -188,6 +188,8 @@ pub fn rank(
         let (kind, xs) = join.series.main_axis();
         best.is_none_or(|best| is_better(value, best)).then_some((kind, *xs.get(index)?, value))
     });
+    let mut seen = HashSet::new();
+    notes.retain(|note| seen.insert(note.clone()));
     Ranking { metric: metric.to_owned(), direction, scores, missing, better_in_log, notes }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::super::json::{Count, Number, Points};
 use crate::analysis::drift::Drift;
 use crate::jobs::curves::{CheckpointSeries, Gathered};
-use crate::model::{AxisKind, BestRecord, Series};
+use crate::model::{AxisKind, BestRecord, HistogramSeries, LoggedBucket, Series};
 
 /// The whole object.
 pub struct Report<'a> {
@@ -39,15 +39,7 @@ impl Serialize for Report<'_> {
         });
         map.serialize_entry("summary", &summary)?;
         map.serialize_entry("series", &series.iter().map(|series| OneSeries(series)).collect::<Vec<_>>())?;
-        let histograms: Vec<_> = gathered
-            .histograms
-            .iter()
-            .map(|series| {
-                let steps: Vec<f64> = series.frames.iter().map(|(step, _)| *step).collect();
-                json!({ "name": series.name, "run": series.run, "source": series.source.to_string_lossy(), "steps": steps })
-            })
-            .collect();
-        map.serialize_entry("histograms", &histograms)?;
+        map.serialize_entry("histograms", &gathered.histograms.iter().map(OneHistogram).collect::<Vec<_>>())?;
         map.serialize_entry(
             "checkpoints",
             &gathered.checkpoints.iter().map(checkpoints).collect::<Vec<_>>(),
@@ -98,6 +90,34 @@ impl Serialize for OneSeries<'_> {
             }
         }
         map.end()
+    }
+}
+
+struct OneHistogram<'a>(&'a HistogramSeries);
+
+impl Serialize for OneHistogram<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let series = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &series.name)?;
+        map.serialize_entry("run", &series.run)?;
+        map.serialize_entry("source", &series.source.to_string_lossy())?;
+        let steps: Vec<Count> = series.frames.iter().map(|(step, _)| Count(*step)).collect();
+        map.serialize_entry("steps", &steps)?;
+        map.serialize_entry("buckets", &Buckets(series))?;
+        map.end()
+    }
+}
+
+/// For each step a list of lower edge, upper edge and count.
+struct Buckets<'a>(&'a HistogramSeries);
+
+impl Serialize for Buckets<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let number = |bucket: &LoggedBucket| [bucket.left, bucket.right, bucket.count].map(Number);
+        serializer.collect_seq(
+            self.0.frames.iter().map(|(_, buckets)| buckets.iter().map(number).collect::<Vec<_>>()),
+        )
     }
 }
 

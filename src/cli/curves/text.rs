@@ -1,5 +1,6 @@
 //! `curves` for people: a table of series for each run, with a line of blocks for the shape of each.
 
+use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
 
 use super::super::Failure;
@@ -42,9 +43,12 @@ pub fn write(
         )?;
     }
     if !gathered.histograms.is_empty() {
-        let names: Vec<String> =
-            gathered.histograms.iter().take(8).map(|series| text::escape(&series.name)).collect();
-        let more = if gathered.histograms.len() > names.len() { ", …" } else { "" };
+        // Runs of one training have the same ones.
+        let mut seen = HashSet::new();
+        let all = gathered.histograms.iter().filter(|series| seen.insert(&series.name));
+        let mut names: Vec<String> = all.map(|series| text::escape(&series.name)).collect();
+        let more = if names.len() > 8 { ", …" } else { "" };
+        names.truncate(8);
         let plural = if gathered.histograms.len() == 1 { "" } else { "s" };
         writeln!(out, "{} histogram{plural}: {}{more}", gathered.histograms.len(), names.join(", "))?;
     }

@@ -65,6 +65,13 @@ pub(super) fn weight(checkpoint: &Checkpoint, plan: &ExportPlan, tensor: &Planne
 
 fn stored(source: &TensorInfo) -> Option<Weight> {
     let stored = source.stored_name.as_deref()?.strip_prefix('/')?;
+    // `…/vars/0`: the newer layout has no lists.
+    let mut parts = stored.rsplit('/');
+    if parts.next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()))
+        && parts.next() == Some("vars")
+    {
+        return None;
+    }
     if let Some(weight) = stored.strip_prefix(OPTIMIZER).and_then(|rest| rest.strip_prefix('/')) {
         return Some(Weight { root: Some(OPTIMIZER), layer: None, name: weight.to_owned() });
     }

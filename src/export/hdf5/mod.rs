@@ -61,6 +61,23 @@ pub(super) fn place(checkpoint: &Checkpoint, plan: &mut ExportPlan) {
     }
 }
 
+/// What Keras, which tells its two layouts apart by the name of the file, would make of another name.
+pub(super) fn warning(checkpoint: &Checkpoint, plan: &ExportPlan) -> Option<String> {
+    if !keras::is_keras(checkpoint) {
+        return None;
+    }
+    let is_listed = !keras::lists(checkpoint, plan).is_empty();
+    match (is_listed, plan.request.target.to_string_lossy().ends_with(".weights.h5")) {
+        (true, true) => {
+            Some("Keras reads this layout only from a name that does not end with .weights.h5".to_owned())
+        }
+        (false, false) => {
+            Some("Keras reads this layout only from a name that ends with .weights.h5".to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// Dimensions of one dataset: the library's limit, `H5S_MAX_RANK`.
 const RANK: usize = 32;
 
@@ -156,7 +173,12 @@ pub(super) fn write(
 fn attributes(checkpoint: &Checkpoint, plan: &ExportPlan, root: &mut Group) {
     let mut weights = Vec::new();
     if keras::is_keras(checkpoint) {
-        for (path, list, names) in keras::lists(checkpoint, plan) {
+        let lists = keras::lists(checkpoint, plan);
+        if lists.is_empty() {
+            // The model's own variables, whose group is asked for even where there are none (`H5IOStore.get`).
+            root.group("vars");
+        }
+        for (path, list, names) in lists {
             if let Some(group) = root.at(&path) {
                 split_list(list, names, &mut group.attributes);
             }

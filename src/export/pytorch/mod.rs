@@ -94,6 +94,12 @@ pub(super) fn warnings(checkpoint: &Checkpoint, plan: &ExportPlan) -> Vec<String
             losses.objects
         ));
     }
+    if losses.texts > 0 {
+        warnings.push(format!(
+            "{} classes, functions and dictionaries with other keys than text or integers are told as text",
+            losses.texts
+        ));
+    }
     if losses.dropped > 0 {
         warnings.push(format!("{} values of the metadata are not kept", losses.dropped));
     }
@@ -164,6 +170,13 @@ impl Writer<'_> {
                     self.pickler.appends();
                 }
             }
+            Object::Tuple(items) => self.tuple(items)?,
+            Object::Call { module, class, args } => {
+                self.pickler.global(module, class);
+                self.tuple(args)?;
+                self.pickler.reduce();
+            }
+            Object::Torch(name) => self.pickler.global("torch", name),
             Object::Dict { entries, ordered } => {
                 if *ordered {
                     self.pickler.ordered_dict();
@@ -183,6 +196,15 @@ impl Writer<'_> {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn tuple(&mut self, items: &[Object]) -> Result<(), ExportError> {
+        self.pickler.mark();
+        for item in items {
+            self.object(item)?;
+        }
+        self.pickler.tuple();
         Ok(())
     }
 

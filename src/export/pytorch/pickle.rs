@@ -5,6 +5,9 @@
 
 use std::collections::HashMap;
 
+/// Decimal digits that fit the 254 bytes of `LONG1` beside the sign: log10(256^254) is 611.7.
+const LONG1_DIGITS: usize = 611;
+
 /// A pickle in the making.
 pub(super) struct Pickler {
     bytes: Vec<u8>,
@@ -45,15 +48,35 @@ impl Pickler {
         }
     }
 
-    /// An integer beyond 64 bits, from its decimal digits; `false` when they are not digits.
+    /// An integer beyond 64 bits, from its decimal digits; `false` when they are not digits, or more than fit `LONG1`, the
+    /// only opcode for such integers that `weights_only` knows.
     pub fn big_int(&mut self, digits: &str) -> bool {
         let unsigned = digits.strip_prefix('-').unwrap_or(digits);
-        if unsigned.is_empty() || !unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
+        if unsigned.is_empty()
+            || unsigned.len() > LONG1_DIGITS
+            || !unsigned.bytes().all(|byte| byte.is_ascii_digit())
+        {
             return false;
         }
-        self.bytes.push(b'L');
-        self.bytes.extend(digits.bytes());
-        self.bytes.extend(*b"L\n");
+        let mut bytes: Vec<u8> = Vec::new();
+        for digit in unsigned.bytes() {
+            let mut carry = u16::from(digit - b'0');
+            for byte in &mut bytes {
+                let value = u16::from(*byte) * 10 + carry;
+                [*byte, _] = value.to_le_bytes();
+                carry = value >> 8;
+            }
+            bytes.extend(u8::try_from(carry).ok().filter(|&carry| carry > 0));
+        }
+        bytes.push(0); // the sign
+        if digits.starts_with('-') {
+            let mut carry = true;
+            for byte in &mut bytes {
+                (*byte, carry) = (!*byte).overflowing_add(carry.into());
+            }
+        }
+        self.bytes.extend([0x8a, bytes.len() as u8]);
+        self.bytes.extend(bytes);
         true
     }
 
@@ -168,5 +191,28 @@ impl Pickler {
     fn remember(&mut self, key: String) {
         let number = self.put();
         self.memo.insert(key, number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_integers_are_in_twos_complement() {
+        let written = |digits: &str| {
+            let mut pickler = Pickler::new();
+            assert!(pickler.big_int(digits), "{digits}");
+            pickler.bytes.split_off(2)
+        };
+        // pickletools: `LONG1` of 2^64, -2^64 and -(2^71 + 1)
+        assert_eq!(written("18446744073709551616"), [0x8a, 10, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+        assert_eq!(written("-18446744073709551616"), [0x8a, 10, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255]);
+        assert_eq!(
+            written("-2361183241434822606849"),
+            [0x8a, 10, 255, 255, 255, 255, 255, 255, 255, 255, 127, 255]
+        );
+        assert!(written(&"9".repeat(LONG1_DIGITS)).len() <= 257);
+        assert!(!Pickler::new().big_int("an integer of 300 bytes"));
     }
 }

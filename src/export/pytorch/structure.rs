@@ -1,14 +1,15 @@
 //! The object that a PyTorch file will hold: dictionaries and lists around tensors and plain values.
 //!
-//! A catalogue keeps the keys that lead to each tensor, and its metadata what is no tensor; together they give back the
-//! structure of the checkpoint. What they do not keep is decided here: keys of an optimizer's `state` are integers
-//! (`torch.optim.Optimizer.state_dict`), tuples come back as lists, and dictionaries of a model's tensors are ordered.
+//! A catalogue keeps the keys that lead to each tensor, and its metadata what is no tensor; together with the types of the
+//! containers ([`PythonType`]) they give back the structure of the checkpoint. What they do not keep is decided here: the
+//! tensors of a module are an `OrderedDict`, as its `state_dict` is, and in a distributed checkpoint, which has keys only,
+//! those of an optimizer's `state` are integers (`torch.optim.Optimizer.state_dict`).
 
 use std::collections::{HashMap, HashSet};
 
-use crate::export::ExportPlan;
 use crate::export::plan::PlannedTensor;
-use crate::model::{Checkpoint, TensorRole, Value};
+use crate::export::{ExportPlan, MetadataChoice};
+use crate::model::{Checkpoint, Keys, PythonType, PythonTypes, TensorRole, Value};
 
 /// One object of the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,12 @@ pub(super) enum Object {
     Plain(Value),
     /// A list.
     List(Vec<Object>),
+    /// A tuple.
+    Tuple(Vec<Object>),
+    /// What a class gives for arguments.
+    Call { module: &'static str, class: &'static str, args: Vec<Object> },
+    /// Something of torch, by its name.
+    Torch(String),
     /// A dictionary. `ordered` asks for an `OrderedDict`.
     Dict { entries: Vec<(Key, Object)>, ordered: bool },
     /// A tensor of the plan.
@@ -35,6 +42,8 @@ pub(super) enum Key {
 pub(super) struct Losses {
     /// Objects of classes, now dictionaries of their fields.
     pub objects: u64,
+    /// Classes and functions, now their names, and dictionaries whose keys are now text.
+    pub texts: u64,
     /// Values that are not there to be written: long bytes, what was elided.
     pub dropped: u64,
 }
@@ -42,9 +51,11 @@ pub(super) struct Losses {
 /// Levels of nesting. The metadata of a checkpoint has fewer.
 const DEPTH: usize = 256;
 
+/// Items of one list. The metadata of a checkpoint has fewer values.
+const ITEMS: usize = 1 << 22;
+
 /// A container on the way to becoming an [`Object`].
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that do not exclude each other")]
 struct Branch {
     entries: Vec<(String, Node)>,
     places: HashMap<String, usize>,
@@ -53,7 +64,6 @@ struct Branch {
     holds_model: bool,
     /// Was there before any tensor: in the metadata.
     is_known: bool,
-    is_root: bool,
 }
 
 enum Node {
@@ -88,23 +98,36 @@ pub(super) fn object(checkpoint: &Checkpoint, plan: &ExportPlan) -> (Object, Los
         return (Object::Tensor(0), Losses::default());
     }
     let mut walk = Walk {
+        types: checkpoint.python_types(),
+        // What a distributed checkpoint says of its containers is how their keys look.
+        guesses: checkpoint.format() == "pytorch-distributed",
         modules: checkpoint.layers().iter().map(|layer| layer.segments.as_slice()).collect(),
         path: Vec::new(),
         losses: Losses::default(),
     };
     let has_optimizer =
         plan.tensors.iter().any(|tensor| checkpoint.tensor(tensor.id).role == TensorRole::Optimizer);
-    let mut root = Branch::default();
-    if is_structured(checkpoint)
-        && let Value::Map(entries) = checkpoint.metadata()
-    {
-        for (key, value) in entries.iter().filter(|(key, _)| plan.request.metadata.keeps(key)) {
-            // An optimizer's settings are of no use without its state.
-            if has_optimizer || value.get("param_groups").is_none() {
-                walk.entry(key, value, &mut root);
+    let mut root = match checkpoint.metadata() {
+        Value::Map(entries) if is_structured(checkpoint) => {
+            let mut root = Branch::default();
+            for (key, value) in entries.iter().filter(|(key, _)| plan.request.metadata.keeps(key)) {
+                // An optimizer's settings are of no use without its state.
+                if has_optimizer || value.get("param_groups").is_none() {
+                    walk.entry(key, value, &mut root);
+                }
+            }
+            root
+        }
+        list @ Value::List(_)
+            if is_structured(checkpoint) && plan.request.metadata == MetadataChoice::All =>
+        {
+            match walk.node(list) {
+                Some(Node::Branch(root)) => root,
+                _ => Branch::default(),
             }
         }
-    }
+        _ => Branch::default(),
+    };
     root.is_known = !root.entries.is_empty();
     for (index, tensor) in plan.tensors.iter().enumerate() {
         let is_model = matches!(
@@ -113,8 +136,8 @@ pub(super) fn object(checkpoint: &Checkpoint, plan: &ExportPlan) -> (Object, Los
         );
         insert(&mut root, tensor, index, is_model);
     }
-    root.is_root = true;
-    (finish(root, false), walk.losses)
+    let object = walk.finish(root, false);
+    (object, walk.losses)
 }
 
 /// Whether the keys of a checkpoint's tensors and its metadata are those of one pickled object.
@@ -148,6 +171,9 @@ fn insert(root: &mut Branch, tensor: &PlannedTensor, index: usize, is_model: boo
 
 /// The metadata as branches.
 struct Walk<'a> {
+    types: &'a PythonTypes,
+    /// Whether lists and integers as keys are told by how the keys look.
+    guesses: bool,
     /// The keys of modules, whose settings are not what their `state_dict` holds.
     modules: HashSet<&'a [String]>,
     path: Vec<String>,
@@ -204,34 +230,112 @@ impl Walk<'_> {
         }
         Some(Node::Branch(branch))
     }
-}
 
-fn finish(branch: Branch, int_keys: bool) -> Object {
-    let is_optimizer = ["state", "param_groups"].iter().all(|key| branch.places.contains_key(*key));
-    let counted = branch.entries.iter().enumerate().all(|(index, (key, _))| *key == index.to_string());
-    // A container that left no trace in the metadata held nothing but tensors: a list, where its keys count them.
-    let is_list = branch.is_list
-        || !branch.is_known
-            && !branch.is_root
+    /// A container as it was in the checkpoint. `int_keys` guesses that its keys were integers.
+    fn finish(&mut self, branch: Branch, int_keys: bool) -> Object {
+        let of = self.types.get(&self.path).unwrap_or_else(|| self.likely(&branch, int_keys));
+        let is_optimizer =
+            self.guesses && ["state", "param_groups"].iter().all(|key| branch.places.contains_key(*key));
+        let mut entries = Vec::with_capacity(branch.entries.len());
+        for (key, node) in branch.entries {
+            let is_state = is_optimizer && key == "state";
+            self.path.push(key);
+            let object = match node {
+                Node::Value(value) => self.plain(value),
+                Node::Tensor(index) => Object::Tensor(index),
+                Node::Branch(inner) => self.finish(inner, is_state),
+            };
+            entries.push((self.path.pop().unwrap_or_default(), object));
+        }
+        let order = self.types.order(&self.path);
+        if !order.is_empty() {
+            let places: HashMap<&str, usize> = order.iter().map(String::as_str).zip(0..).collect();
+            entries.sort_by_key(|(key, _)| places.get(key.as_str()).copied().unwrap_or(usize::MAX));
+        }
+        let (ordered, keys) = match of {
+            PythonType::Dict { ordered, keys } => (ordered, keys),
+            of => match in_order(entries) {
+                Ok(items) => return sequence(of, items),
+                Err(renamed) => {
+                    entries = renamed;
+                    (false, Keys::Text)
+                }
+            },
+        };
+        self.losses.texts += u64::from(keys == Keys::Other);
+        let key = |key: String| match key.parse::<i64>() {
+            Ok(number) if keys == Keys::Int && number.to_string() == key => Key::Int(number),
+            _ => Key::Text(key),
+        };
+        Object::Dict {
+            entries: entries.into_iter().map(|(name, object)| (key(name), object)).collect(),
+            ordered,
+        }
+    }
+
+    /// The type of a container of which only the keys are known.
+    fn likely(&self, branch: &Branch, int_keys: bool) -> PythonType {
+        let is_counted =
+            || branch.entries.iter().enumerate().all(|(index, (key, _))| *key == index.to_string());
+        let holds_list = self.guesses
+            && !branch.is_known
+            && !self.path.is_empty()
             && !int_keys
             && !branch.holds_model
-            && counted
-            && !branch.entries.is_empty();
-    let ordered = branch.holds_model && !branch.is_known;
-    let entries = branch.entries.into_iter().map(|(key, node)| {
-        let object = match node {
-            Node::Value(value) => Object::Plain(value),
-            Node::Tensor(index) => Object::Tensor(index),
-            Node::Branch(inner) => finish(inner, is_optimizer && key == "state"),
-        };
-        (key, object)
-    });
-    if is_list {
-        return Object::List(entries.map(|(_, object)| object).collect());
+            && !branch.entries.is_empty()
+            && is_counted();
+        if branch.is_list || holds_list {
+            return PythonType::List;
+        }
+        let keys = if int_keys { Keys::Int } else { Keys::Text };
+        PythonType::Dict { ordered: branch.holds_model && !branch.is_known, keys }
     }
-    let key = |key: String| match key.parse::<i64>() {
-        Ok(number) if int_keys && number.to_string() == key => Key::Int(number),
-        _ => Key::Text(key),
-    };
-    Object::Dict { entries: entries.map(|(name, object)| (key(name), object)).collect(), ordered }
+
+    fn plain(&mut self, value: Value) -> Object {
+        let float = |number| Object::Plain(Value::Float(number));
+        let builtin = |class, args| Object::Call { module: "builtins", class, args };
+        match (self.types.get(&self.path), value) {
+            (Some(PythonType::Dtype), Value::Text(name)) => {
+                Object::Torch(name.strip_prefix("torch.").unwrap_or(&name).to_owned())
+            }
+            (Some(PythonType::Device), Value::Text(text)) => {
+                let (kind, index) = text.split_once(':').unwrap_or((&text, ""));
+                let index = index.parse().ok().map(Value::Int);
+                let args = [Some(Value::Text(kind.to_owned())), index].into_iter().flatten();
+                Object::Call { module: "torch", class: "device", args: args.map(Object::Plain).collect() }
+            }
+            (Some(PythonType::Complex { re, im }), _) => builtin("complex", vec![float(re), float(im)]),
+            (Some(PythonType::ByteArray), bytes) => builtin("bytearray", vec![Object::Plain(bytes)]),
+            (of, value) => {
+                self.losses.texts += u64::from(of == Some(PythonType::Global));
+                Object::Plain(value)
+            }
+        }
+    }
+}
+
+/// Items in the order of their indices, with `None` for those that were left out; the entries themselves where keys are no
+/// indices.
+fn in_order(entries: Vec<(String, Object)>) -> Result<Vec<Object>, Vec<(String, Object)>> {
+    let index =
+        |key: &str| key.parse::<usize>().ok().filter(|index| *index < ITEMS && index.to_string() == key);
+    let end = entries.iter().try_fold(0, |end, (key, _)| Some(end.max(index(key)? + 1)));
+    let Some(end) = end else { return Err(entries) };
+    let mut items = vec![Object::Plain(Value::Null); end];
+    for (key, object) in entries {
+        if let Some(item) = index(&key).and_then(|index| items.get_mut(index)) {
+            *item = object;
+        }
+    }
+    Ok(items)
+}
+
+fn sequence(of: PythonType, items: Vec<Object>) -> Object {
+    let call = |module, class, argument| Object::Call { module, class, args: vec![argument] };
+    match of {
+        PythonType::Tuple => Object::Tuple(items),
+        PythonType::Set => call("builtins", "set", Object::List(items)),
+        PythonType::Size => call("torch", "Size", Object::Tuple(items)),
+        _ => Object::List(items),
+    }
 }

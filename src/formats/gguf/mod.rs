@@ -17,8 +17,8 @@ use std::path::Path;
 use super::places::Places;
 use super::{Format, Probe};
 use crate::model::{
-    BlockType, CheckpointParts, Dtype, Problem, Progress, ReadError, TensorId, TensorInfo, TensorReader,
-    TensorRole, Value,
+    BlockType, CheckpointParts, Dtype, Problem, Progress, PythonTypes, ReadError, TensorId, TensorInfo,
+    TensorReader, TensorRole, Value,
 };
 use crate::raw::{ByteSource, Strided, limits, read_range, read_strided, read_strided_at};
 use header::{Entry, Header};
@@ -61,6 +61,7 @@ impl Format for Gguf {
             metadata: Value::Map(metadata),
             problems: catalogue.problems,
             file_bytes: catalogue.file_bytes,
+            python_types: PythonTypes::default(),
             reader: Box::new(Reader { places: catalogue.places }),
         })
     }

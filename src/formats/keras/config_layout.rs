@@ -6,7 +6,7 @@ use super::catalogue::DatasetReader;
 use super::{Described, config, parse_document};
 use crate::formats::Probe;
 use crate::formats::places::Places;
-use crate::model::{CheckpointParts, LayerInfo, Problem, ReadError, Value};
+use crate::model::{CheckpointParts, LayerInfo, Problem, PythonTypes, ReadError, Value};
 use crate::raw::limits;
 
 /// Whether the path is such a document.
@@ -56,6 +56,7 @@ pub(super) fn open(probe: &Probe) -> Result<CheckpointParts, ReadError> {
         file_bytes: source.len(),
         counts_known,
         versioned_modules: Vec::new(),
+        python_types: PythonTypes::default(),
         reader: Box::new(DatasetReader { datasets: Vec::new(), order: Places::default() }),
     })
 }

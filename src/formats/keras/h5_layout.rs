@@ -135,6 +135,30 @@ fn inside_layer(layer: &str, weight: &str) -> Vec<String> {
     scopes.iter().skip(start).copied().chain([last]).map(str::to_owned).collect()
 }
 
+/// The layers that lead to the one of a name: a model's own, or else the only one in the models nested in it, whose names
+/// Keras 2 leaves out of the weight's.
+fn way_to<'l>(model: &'l Layer, name: &str) -> Vec<&'l Layer> {
+    if let Some(child) = model.child(name) {
+        return vec![child];
+    }
+    let mut found = Vec::new();
+    let mut open: Vec<Vec<&Layer>> = vec![vec![model]];
+    while let Some(way) = open.pop() {
+        for child in way.last().map(|last| last.children.as_slice()).unwrap_or_default() {
+            let longer: Vec<&Layer> = way.iter().copied().chain([child]).collect();
+            if child.name == name {
+                found.push(longer);
+            } else if child.is_model {
+                open.push(longer);
+            }
+        }
+    }
+    match found.as_slice() {
+        [only] => only.iter().skip(1).copied().collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// The innermost layer of a nested model that holds the weight with these keys, and its path.
 fn holder<'l>(layer: Option<&'l Layer>, name: &str, inner: &[String]) -> (Option<&'l Layer>, String) {
     let mut path = name.to_owned();
@@ -144,9 +168,9 @@ fn holder<'l>(layer: Option<&'l Layer>, name: &str, inner: &[String]) -> (Option
         if !holder.is_model {
             break;
         }
-        if let Some(child) = holder.child(scope) {
-            holder = child;
-            path = format!("{path}.{scope}");
+        for layer in way_to(holder, scope) {
+            holder = layer;
+            path = format!("{path}.{}", layer.name);
         }
     }
     (Some(holder), path)
@@ -176,6 +200,25 @@ fn add_optimizer(catalogue: &mut Catalogue) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_weight_of_a_model_two_levels_down_is_its_layers() {
+        let dense = |name: &str| serde_json::json!({"class_name": "Dense", "config": {"name": name}});
+        let model = |name: &str, trainable: bool, layers: Vec<serde_json::Value>| {
+            serde_json::json!({
+                "class_name": "Functional",
+                "config": {"name": name, "trainable": trainable, "layers": layers},
+            })
+        };
+        let inner = model("inner", false, vec![dense("i")]);
+        let outer = model("outer", true, vec![model("mid", true, vec![inner, dense("m")])]);
+        let outer = Layer::model(&outer).expect("a model");
+        let keys = |keys: [&str; 2]| keys.map(str::to_owned);
+        let (found, path) = holder(outer.child("mid"), "mid", &keys(["i", "kernel"]));
+        assert_eq!((found.map(|layer| layer.trainable), path.as_str()), (Some(false), "mid.inner.i"));
+        let (found, path) = holder(outer.child("mid"), "mid", &keys(["m", "kernel"]));
+        assert_eq!((found.map(|layer| layer.trainable), path.as_str()), (Some(true), "mid.m"));
+    }
 
     #[test]
     fn weights_are_named_inside_their_layer() {

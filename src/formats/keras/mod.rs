@@ -31,7 +31,9 @@ use self::config::Layer;
 pub(super) use self::config::parse_json;
 use super::containers::hdf5;
 use super::{Format, Probe};
-use crate::model::{CheckpointParts, LayerInfo, Problem, Progress, ReadError, TensorRole, Value};
+use crate::model::{
+    CheckpointParts, LayerInfo, Problem, Progress, PythonTypes, ReadError, TensorRole, Value,
+};
 
 /// Keras checkpoints and plain HDF5 files.
 pub struct Keras;
@@ -129,6 +131,7 @@ fn parts_of_tree(
         file_bytes,
         counts_known: is_h5 || is_saved,
         versioned_modules: Vec::new(),
+        python_types: PythonTypes::default(),
         reader: Box::new(DatasetReader { datasets: tree.datasets, order }),
     }
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use super::containers::protobuf::{SourceFields, SourcePayload};
 use super::{Format, Probe};
-use crate::model::{CheckpointParts, Progress, ReadError, Value};
+use crate::model::{CheckpointParts, Progress, PythonTypes, ReadError, Value};
 use crate::raw::ByteSource;
 use graph::Walk;
 use tensor::{TEXT_BYTES, text};
@@ -110,6 +110,7 @@ impl Format for Onnx {
             file_bytes,
             counts_known: false,
             versioned_modules: Vec::new(),
+            python_types: PythonTypes::default(),
             reader: Box::new(reader::Reader { source: source.clone(), tensors: walk.tensors }),
         })
     }

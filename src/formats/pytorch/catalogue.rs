@@ -154,9 +154,9 @@ impl Catalogue {
 
     /// Says which storages hold much that no tensor uses, then gives what was gathered.
     pub fn finish(mut self, storages: Vec<Storage>) -> (Vec<TensorInfo>, Vec<Problem>, TorchReader) {
-        tie_to_parameters(&mut self.tensors);
         /// Less is padding or chance.
         const WASTE: u64 = 1 << 10;
+        tie_to_parameters(&mut self.tensors);
         let mut wasteful: Vec<_> = self
             .used
             .iter_mut()

@@ -302,6 +302,7 @@ impl Folder<'_> {
             }
         };
         let mut value = parts.metadata.clone();
+        self.joined.python_types.extend(path, &parts.python_types);
         let ids = self.joined.add(&format!("value {name:?}"), parts, |tensor| {
             tensor.path = path.iter().chain(&tensor.path).filter(|key| !key.is_empty()).cloned().collect();
             tensor.name = tensor.path.join(".");

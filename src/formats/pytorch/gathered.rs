@@ -10,7 +10,7 @@ use super::storage::{Storage, StorageMap};
 use super::view::View;
 use crate::formats::containers::pickle::NodeId;
 use crate::model::{
-    CheckpointParts, LayerInfo, Problem, RoleEvidence, TensorId, TensorInfo, TensorRole, Value,
+    CheckpointParts, LayerInfo, Problem, PythonTypes, RoleEvidence, TensorId, TensorInfo, TensorRole, Value,
 };
 
 /// Everything found so far.
@@ -28,6 +28,7 @@ pub struct Gathered {
     pub problems: Vec<Problem>,
     /// Classes of TorchScript, by which the modules in pickles are understood.
     pub code: ScriptCode,
+    python_types: PythonTypes,
 }
 
 impl Gathered {
@@ -51,11 +52,13 @@ impl Gathered {
         let mut walk = Walk::new(rebuilder, std::mem::take(&mut self.code));
         walk.catalogue = std::mem::take(&mut self.catalogue);
         walk.layers = std::mem::take(&mut self.layers);
+        walk.python_types = std::mem::take(&mut self.python_types);
         let metadata = walk.run(root, prefix, section);
         self.found_model |= walk.found_model;
         self.versioned_modules.append(&mut walk.versioned_modules);
         self.catalogue = walk.catalogue;
         self.layers = walk.layers;
+        self.python_types = walk.python_types;
         self.code = walk.code;
         self.storages = walk.rebuilder.storages;
         self.by_key = walk.rebuilder.by_key;
@@ -125,6 +128,7 @@ impl Gathered {
             metadata,
             problems,
             file_bytes,
+            python_types: self.python_types,
             reader: Box::new(reader),
         }
     }

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use super::chunked::Chunked;
 use crate::formats::places::Places;
 use crate::model::{
-    CheckpointParts, Problem, Progress, ReadError, TensorId, TensorInfo, TensorReader, Value,
+    CheckpointParts, Problem, Progress, PythonTypes, ReadError, TensorId, TensorInfo, TensorReader, Value,
 };
 
 /// The catalogue so far.
@@ -23,6 +23,8 @@ pub struct Joined {
     pub framework: Option<String>,
     /// Bytes of all files.
     pub file_bytes: u64,
+    /// What types the containers of pickled values had.
+    pub python_types: PythonTypes,
 }
 
 impl Joined {
@@ -95,6 +97,7 @@ impl Joined {
             metadata,
             problems: self.problems,
             file_bytes: self.file_bytes,
+            python_types: self.python_types,
             reader: Box::new(self.reader),
         }
     }

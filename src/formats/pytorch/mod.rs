@@ -24,6 +24,7 @@ mod nested;
 mod numpy;
 mod old_script_layout;
 mod package_layout;
+mod python_type;
 mod reader;
 mod rebuild;
 mod script_code;

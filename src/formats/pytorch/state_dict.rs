@@ -10,12 +10,15 @@ use std::collections::HashSet;
 use super::catalogue::{Catalogue, Naming};
 use super::metadata::{key_text, simple};
 use super::names::Known;
+use super::python_type;
 use super::rebuild::{Declared, Part, Rebuilder, Rebuilt};
 use super::script_code::ScriptCode;
 pub use super::sections::Section;
 use super::sections::{is_model_word, is_parameter_name};
 use crate::formats::containers::pickle::{Node, NodeId};
-use crate::model::{LayerInfo, Problem, RoleEvidence, TensorId, TensorRole, Value, role};
+use crate::model::{
+    Keys, LayerInfo, Problem, PythonType, PythonTypes, RoleEvidence, TensorId, TensorRole, Value, role,
+};
 use crate::raw::limits;
 
 /// What a node came to.
@@ -30,6 +33,9 @@ pub enum Found {
 
 /// Values that may be written out again because a pickle shares them.
 const REPEATED_VALUES: usize = 50_000;
+
+/// Bytes of all byte strings together that are kept whole, such as states of random generators; of others, the first few.
+const BYTES_KEPT: u64 = 4 << 20;
 
 /// The walk and what it gathered.
 pub struct Walk<'a> {
@@ -47,6 +53,10 @@ pub struct Walk<'a> {
     pub code: ScriptCode,
     /// Buffers of the model, where the file lists them, as `DeepSpeed` does under `buffer_names`.
     buffer_names: Option<HashSet<String>>,
+    /// Types that the metadata does not tell.
+    pub python_types: PythonTypes,
+    /// Bytes of byte strings that may still be kept whole.
+    spare_bytes: u64,
     /// The keys that lead to the current node.
     pub(super) path: Vec<String>,
     /// How many of them lead to the root.
@@ -70,6 +80,8 @@ impl<'a> Walk<'a> {
             found_model: false,
             versioned_modules: Vec::new(),
             buffer_names: None,
+            python_types: PythonTypes::default(),
+            spare_bytes: BYTES_KEPT,
             path: Vec::new(),
             active: HashSet::new(),
             seen: HashSet::new(),
@@ -109,7 +121,10 @@ impl<'a> Walk<'a> {
             Some(made) => return self.tensor(made, section),
             None => {
                 if let Some(value) = simple(view, id) {
-                    return Found::Value(value);
+                    if let Some(of) = python_type::of_value(view, id) {
+                        self.python_types.insert(&self.path, of);
+                    }
+                    return Found::Value(self.whole(id, value));
                 }
             }
         }
@@ -134,15 +149,42 @@ impl<'a> Walk<'a> {
         let view = self.rebuilder.view;
         if let Some(entries) = view.mapping(id) {
             let found = self.dictionary(&entries, section);
+            self.note_type(python_type::of_mapping(view, id, &entries), &found);
             return self.with_attributes(id, found);
         }
         if let Some(items) = view.sequence(id) {
-            return self.list(&items, section);
+            let found = self.list(&items, section);
+            self.note_type(python_type::of_sequence(view, id), &found);
+            return found;
         }
         if let Some(found) = self.module(id, section) {
             return found;
         }
         Found::Value(self.object(id, section))
+    }
+
+    /// Notes the type of a container, unless what it came to tells it.
+    fn note_type(&mut self, of: PythonType, found: &Found) {
+        let is_told =
+            matches!((of, found), (PythonType::Dict { ordered: false, keys: Keys::Text }, Found::Value(_)));
+        if !is_told {
+            self.python_types.insert(&self.path, of);
+        }
+    }
+
+    /// A value with all of its bytes, where it is a byte string and there is room.
+    fn whole(&mut self, id: NodeId, value: Value) -> Value {
+        let Value::Bytes { len, preview } = &value else { return value };
+        if *len <= preview.len() as u64 || *len > self.spare_bytes {
+            return value;
+        }
+        let source = self.rebuilder.view.bytes(id, self.spare_bytes);
+        let Some(Ok(bytes)) = source.map(|source| source?.read_vec("bytes in a pickle", 0, *len, *len))
+        else {
+            return value;
+        };
+        self.spare_bytes -= *len;
+        Value::Bytes { len: *len, preview: bytes }
     }
 
     /// Adds the attributes of a dictionary of a foreign class to what its entries came to.
@@ -219,6 +261,11 @@ impl<'a> Walk<'a> {
                 }
                 Found::Tensor(_) | Found::Tensors => {}
             }
+        }
+        let plain = kept.iter().filter(|(_, value)| !matches!(value, Value::Tensor(_))).count();
+        if plain > 0 && plain < entries.len() {
+            let keys = self.keys(entries);
+            self.python_types.insert_order(&self.path, keys);
         }
         if only_tensors { Found::Tensors } else { Found::Value(Value::Map(kept)) }
     }

@@ -76,6 +76,9 @@ pub fn looks_like(probe: &Probe) -> String {
         return "perhaps the weights of an OpenVINO model, whose description is the .xml file beside it; open the checkpoint it was converted from"
             .to_owned();
     }
+    if matches!(probe.file_name().as_str(), "fingerprint.pb" | "keras_metadata.pb") {
+        return "a part of a TensorFlow SavedModel; open the folder it is in".to_owned();
+    }
     let kind = match probe.path().extension().and_then(|extension| extension.to_str()) {
         Some("index") => "TensorFlow index",
         Some("pb") => "protobuf",
@@ -128,28 +131,69 @@ fn folder(entries: &[String]) -> String {
         return "a Megatron checkpoint in parts; open the model_optim_rng.pt in one of its mp_rank_ folders"
             .to_owned();
     }
-    let kinds = [
-        ".safetensors",
-        ".pt",
-        ".pth",
-        ".bin",
-        ".ckpt",
-        ".keras",
-        ".h5",
-        ".index",
-        ".pkl",
-        ".npz",
-        ".gguf",
-        ".onnx",
-    ];
-    let openable = entries.iter().filter(|entry| kinds.iter().any(|kind| entry.ends_with(kind))).count();
-    if openable > 0 {
-        return format!(
-            "a folder with {openable} file{} that may be checkpoints; open one of them",
-            if openable == 1 { "" } else { "s" }
-        );
+    let openable: Vec<&String> = entries.iter().filter(|entry| may_be_checkpoint(entry)).collect();
+    match openable.as_slice() {
+        [] => {}
+        [one] => return format!("a folder with one file that may be a checkpoint; open {one}"),
+        [first, ..] => {
+            return format!(
+                "a folder with {} files that may be checkpoints; open one of them, such as {first}, or take them as a \
+                 series with the commands curves and best",
+                openable.len()
+            );
+        }
     }
     "a folder with no checkpoint directly in it".to_owned()
+}
+
+/// Endings of files that may be checkpoints.
+const ENDINGS: [&str; 12] = [
+    ".safetensors",
+    ".pt",
+    ".pth",
+    ".bin",
+    ".ckpt",
+    ".keras",
+    ".h5",
+    ".index",
+    ".pkl",
+    ".npz",
+    ".gguf",
+    ".onnx",
+];
+
+fn may_be_checkpoint(name: &str) -> bool {
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
+/// The weights of a model folder as the libraries of Hugging Face write it, in the order in which they prefer them.
+/// Source: `WEIGHTS_NAME` and its like in `transformers/utils/__init__.py`, `peft/utils/constants.py` and
+/// `diffusers/utils/constants.py`.
+const MODEL_FILES: [&str; 6] = [
+    "model.safetensors",
+    "adapter_model.safetensors",
+    "diffusion_pytorch_model.safetensors",
+    "pytorch_model.bin",
+    "adapter_model.bin",
+    "tf_model.h5",
+];
+
+/// The file that a folder of a model stands for: its weights, or its only checkpoint where nothing was logged beside it.
+pub fn stands_for(entries: &[String]) -> Option<&str> {
+    let has = |name: &str| entries.iter().any(|entry| entry == name);
+    if (has("config.json") || has("adapter_config.json"))
+        && let Some(file) = MODEL_FILES.into_iter().find(|name| has(name))
+    {
+        return Some(file);
+    }
+    let is_log = |entry: &String| {
+        [".csv", ".jsonl", "trainer_state.json"].iter().any(|ending| entry.ends_with(ending))
+            || entry.contains("tfevents")
+    };
+    match entries.iter().filter(|entry| may_be_checkpoint(entry)).collect::<Vec<_>>().as_slice() {
+        [one] if !entries.iter().any(is_log) => Some(one),
+        _ => None,
+    }
 }
 
 fn gzip(probe: &Probe, source: &ByteSource) -> String {

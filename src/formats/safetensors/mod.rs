@@ -19,8 +19,8 @@ use super::places::Places;
 use super::shard_index::{self, Shard, ShardIndex, index_in_folder};
 use super::{Format, Probe};
 use crate::model::{
-    CheckpointParts, Problem, Progress, ReadError, TensorId, TensorInfo, TensorReader, TensorRole, Value,
-    role,
+    CheckpointParts, Problem, Progress, PythonTypes, ReadError, TensorId, TensorInfo, TensorReader,
+    TensorRole, Value, role,
 };
 use crate::raw::{ByteSource, limits, read_range};
 
@@ -176,6 +176,7 @@ fn open_file(source: &ByteSource, progress: &Progress) -> Result<CheckpointParts
         metadata: Value::Map(metadata),
         problems,
         file_bytes: source.len(),
+        python_types: PythonTypes::default(),
         reader: Box::new(reader),
     })
 }
@@ -223,6 +224,7 @@ fn open_sharded(path: &Path, source: &ByteSource, progress: &Progress) -> Result
         metadata: index.metadata,
         problems,
         file_bytes,
+        python_types: PythonTypes::default(),
         reader: Box::new(reader),
     })
 }

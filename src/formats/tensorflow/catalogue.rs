@@ -11,7 +11,8 @@ use super::saved_model::SavedModel;
 use super::values::{Location, Reader, strings};
 use super::variables;
 use crate::model::{
-    CheckpointParts, Dtype, Problem, Progress, ReadError, TensorId, TensorInfo, TensorRole, Value,
+    CheckpointParts, Dtype, Problem, Progress, PythonTypes, ReadError, TensorId, TensorInfo, TensorRole,
+    Value,
 };
 use crate::raw::limits;
 
@@ -102,6 +103,7 @@ pub fn catalogue(format: &'static str, bundle: Bundle, beside: Beside<'_>) -> Ch
         file_bytes: bundle.file_bytes,
         counts_known: described.counts_known,
         versioned_modules: Vec::new(),
+        python_types: PythonTypes::default(),
         reader: Box::new(Reader { locations: locations.into_iter().collect() }),
     }
 }

@@ -34,7 +34,7 @@ use self::text_form::Root;
 use self::values::Reader;
 use super::containers::sstable;
 use super::{Format, Probe};
-use crate::model::{CheckpointParts, Problem, Progress, ReadError, Value};
+use crate::model::{CheckpointParts, Problem, Progress, PythonTypes, ReadError, Value};
 use crate::raw::ByteSource;
 
 /// TensorFlow checkpoints, `SavedModel` folders and graphs.
@@ -287,6 +287,7 @@ fn open_graph(probe: &Probe, layout: &Layout) -> Result<CheckpointParts, ReadErr
         file_bytes: file.len(),
         counts_known: graph.counts_known,
         versioned_modules: Vec::new(),
+        python_types: PythonTypes::default(),
         reader: Box::new(Reader { locations: graph.locations.into_iter().collect() }),
     })
 }

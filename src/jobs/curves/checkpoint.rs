@@ -23,8 +23,9 @@ pub struct Inside {
 /// Elements of a tensor that is read as a list of measurements.
 const ELEMENTS: u64 = 4 << 20;
 
-/// Reads the metadata, and the few small tensors that are measurements.
-pub fn look_inside(checkpoint: &Checkpoint, progress: &Progress) -> Inside {
+/// Reads the metadata, and the few small tensors that are measurements. A file without tensors that someone named
+/// (`is_named`) is taken for a history whatever its keys are called.
+pub fn look_inside(checkpoint: &Checkpoint, is_named: bool, progress: &Progress) -> Inside {
     let resolve = |id: TensorId| small(checkpoint, id, progress);
     let metadata = checkpoint.metadata();
     let mut inside = Inside {
@@ -33,6 +34,10 @@ pub fn look_inside(checkpoint: &Checkpoint, progress: &Progress) -> Inside {
         best: tree::best_of_lightning(metadata, &resolve),
         has_model: false,
     };
+    if is_named && checkpoint.totals().tensors == 0 && !inside.series.iter().any(|series| series.is_curve) {
+        let found = std::mem::take(&mut inside.series);
+        inside.series = tree::history_in(metadata, found.clone()).unwrap_or(found);
+    }
     for (id, tensor) in checkpoint.tensors() {
         inside.has_model |=
             matches!(tensor.role, TensorRole::Parameter | TensorRole::Buffer | TensorRole::Ema)

@@ -1,6 +1,6 @@
 //! Puts logs together: files of one run, restarts, and what stands in several files and is shown once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::{Gathered, Opened, Place, SourceProblem};
@@ -22,6 +22,7 @@ impl Logs {
     pub fn finish(self, gathered: &mut Gathered, opened: &mut [Opened]) {
         // Event files of a run follow each other in order of their names, which begin with the time.
         let mut events: HashMap<(String, String), usize> = HashMap::new();
+        let mut histograms: HashMap<(String, String), usize> = HashMap::new();
         for (place, log) in self.all {
             for problem in log.problems {
                 gathered.problems.push(SourceProblem { source: place.path.clone(), problem });
@@ -43,6 +44,9 @@ impl Logs {
                     let steps: Vec<f64> = series.axis(AxisKind::Step).unwrap_or_default().to_vec();
                     series.retain(|point| steps.get(point).is_none_or(|other| *other < step));
                 }
+                for histogram in gathered.histograms.iter_mut().filter(|own| own.run == place.run) {
+                    histogram.frames.retain(|(other, _)| *other < step);
+                }
             }
             for mut series in log.series {
                 place.run.clone_into(&mut series.run);
@@ -58,17 +62,18 @@ impl Logs {
             }
             for mut histogram in log.histograms {
                 place.run.clone_into(&mut histogram.run);
-                let before = gathered
-                    .histograms
-                    .iter_mut()
-                    .find(|other| other.run == histogram.run && other.name == histogram.name);
-                match before {
-                    Some(before) => before.frames.append(&mut histogram.frames),
-                    None => gathered.histograms.push(histogram),
+                let key = (histogram.run.clone(), histogram.name.clone());
+                let before = histograms.get(&key).and_then(|&index| gathered.histograms.get_mut(index));
+                if let Some(before) = before {
+                    before.frames.append(&mut histogram.frames);
+                } else {
+                    histograms.insert(key, gathered.histograms.len());
+                    gathered.histograms.push(histogram);
                 }
             }
         }
         gathered.series.retain(|series| !series.is_empty());
+        gathered.histograms.retain(|histogram| !histogram.frames.is_empty());
     }
 }
 
@@ -116,9 +121,8 @@ pub fn merge(gathered: &mut Gathered) {
         let (logged, across): (Vec<usize>, Vec<usize>) = kept.into_iter().partition(is_logged);
         if !logged.is_empty() {
             for index in across {
-                let values = &gathered.series[index].values;
-                let holds =
-                    |log: &usize| values.iter().all(|value| gathered.series[*log].values.contains(value));
+                let across = &gathered.series[index];
+                let holds = |log: &usize| repeats(across, &gathered.series[*log]);
                 // Checkpoints that repeat what the log says add nothing to it.
                 if logged.iter().any(holds) {
                     dropped[index] = true;
@@ -156,6 +160,16 @@ pub fn merge(gathered: &mut Gathered) {
     }
 }
 
+/// Whether a log holds all values of a series across checkpoints; names of files round them.
+fn repeats(across: &Series, log: &Series) -> bool {
+    let decimals = |value: &f64| value.to_string().split_once('.').map_or(0, |(_, digits)| digits.len());
+    let is_rounded = across.origin == Origin::FileNames;
+    let scale = 10f64.powi(across.values.iter().map(decimals).max().unwrap_or(0).min(12) as i32);
+    let key = |value: &f64| if is_rounded { (value * scale).round() } else { *value }.to_bits();
+    let logged: HashSet<u64> = log.values.iter().map(key).collect();
+    across.values.iter().all(|value| logged.contains(&key(value)))
+}
+
 /// Whether every point of `series` is one of `longer` at the same place from the start.
 fn is_beginning_of(series: &Series, longer: &Series) -> bool {
     let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan());
@@ -184,6 +198,15 @@ mod tests {
         let mut gathered = Gathered { series: all, ..Gathered::default() };
         merge(&mut gathered);
         assert_eq!(gathered.series, [series("c", &[3.0, 2.0, 1.0])]);
+    }
+
+    #[test]
+    fn names_of_files_that_round_what_the_log_says_add_nothing_to_it() {
+        let named = Series { origin: Origin::FileNames, ..series("runs", &[0.73, 0.9]) };
+        let mut gathered =
+            Gathered { series: vec![series("a.csv", &[0.729, 0.9001, 0.5]), named], ..Gathered::default() };
+        merge(&mut gathered);
+        assert_eq!(gathered.series.len(), 1);
     }
 
     #[test]

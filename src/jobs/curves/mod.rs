@@ -8,18 +8,22 @@
 //! Used by the window's jobs and by the command line alike. Opens checkpoints for their metadata only; tensors are read
 //! where they are single numbers or short lists of measurements, and by [`drift()`].
 
+mod arrange;
 mod checkpoint;
 pub mod drift;
+mod facts;
 mod merge;
 mod walk;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 pub use drift::drift;
+pub use facts::Facts;
 pub use walk::Place;
 
-use crate::analysis::name_pattern::{NamePattern, skeleton};
-use crate::analysis::series::{Member, Order, Ranking, best, order, series_across};
+use crate::analysis::name_pattern::NamePattern;
+use crate::analysis::series::{Member, Order, Ranking, best};
 use crate::formats;
 use crate::model::metric::default_direction;
 use crate::model::{BestRecord, Cancelled, Direction, HistogramSeries, Problem, Progress, Series};
@@ -64,6 +68,8 @@ pub struct CheckpointSeries {
 pub struct Gathered {
     /// Curves and other lists of numbers.
     pub series: Vec<Series>,
+    /// What is known about each of them, in the same order.
+    pub facts: Vec<Facts>,
     /// Histograms of event files.
     pub histograms: Vec<HistogramSeries>,
     /// Checkpoints, a series for each training and way of naming; also single ones.
@@ -77,6 +83,16 @@ pub struct Gathered {
 }
 
 impl Gathered {
+    /// Series alone, with what is known about them.
+    pub fn of(series: Vec<Series>) -> Self {
+        Self { facts: facts::facts(&series), series, ..Self::default() }
+    }
+
+    /// Whether there is nothing to show.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty() && self.histograms.is_empty() && self.checkpoints.is_empty()
+    }
+
     /// The curves.
     pub fn curves(&self) -> impl Iterator<Item = &Series> {
         self.series.iter().filter(|series| series.is_curve)
@@ -84,13 +100,8 @@ impl Gathered {
 
     /// The names of runs, in order of first mention.
     pub fn runs(&self) -> Vec<&str> {
-        let mut runs: Vec<&str> = Vec::new();
-        for run in self.series.iter().map(|series| series.run.as_str()) {
-            if !runs.contains(&run) {
-                runs.push(run);
-            }
-        }
-        runs
+        let mut seen = HashSet::new();
+        self.series.iter().map(|series| series.run.as_str()).filter(|run| seen.insert(*run)).collect()
     }
 
     /// The series of checkpoints with the most members: what is ranked unless another is asked for.
@@ -236,8 +247,17 @@ pub fn gather(
         }
     }
     logs.finish(&mut gathered, &mut opened);
-    arrange(opened, options, &mut gathered);
+    arrange::arrange(opened, options, &mut gathered);
     merge::merge(&mut gathered);
+    gathered.facts = facts::facts(&gathered.series);
+    // Every checkpoint of a run repeats the same note; the last one stays.
+    let mut told = HashSet::new();
+    gathered.records.reverse();
+    gathered.records.retain(|record| {
+        let BestRecord { by, metric, direction, value, path, .. } = record.clone();
+        told.insert((by, metric, direction, value.map(f64::to_bits), path))
+    });
+    gathered.records.reverse();
     Ok(gathered)
 }
 
@@ -284,7 +304,7 @@ fn open(place: &Place, opened: &mut Vec<Opened>, progress: &Progress) -> Result<
         }
         Err(error) => return Err(ReadFailure::Damaged(error.to_string())),
     };
-    let inside = checkpoint::look_inside(&checkpoint, progress);
+    let inside = checkpoint::look_inside(&checkpoint, place.is_named, progress);
     // A configuration or an optimizer alone is no point of a training.
     if !place.is_named && !inside.has_model && inside.series.is_empty() {
         return Err(ReadFailure::NotOne(format!("no model: {}", place.path.display())));
@@ -303,109 +323,6 @@ fn open(place: &Place, opened: &mut Vec<Opened>, progress: &Progress) -> Result<
     Ok(())
 }
 
-/// Groups checkpoints by their training, reads their names, orders them, and makes series of their numbers.
-fn arrange(opened: Vec<Opened>, options: &GatherOptions, gathered: &mut Gathered) {
-    let mut groups: Vec<(String, PathBuf, String, Vec<Opened>)> = Vec::new();
-    for checkpoint in opened {
-        let mut checkpoint = checkpoint;
-        for series in &mut checkpoint.inside.series {
-            checkpoint.place.run.clone_into(&mut series.run);
-            checkpoint.place.path.clone_into(&mut series.source);
-        }
-        gathered.series.append(&mut checkpoint.inside.series);
-        if let Some(mut record) = checkpoint.inside.best.take() {
-            checkpoint.place.path.clone_into(&mut record.source);
-            gathered.records.push(record);
-        }
-        if !checkpoint.inside.has_model {
-            continue;
-        }
-        let fits =
-            options.pattern.as_ref().is_some_and(|pattern| pattern.numbers(&checkpoint.place.name).is_some());
-        let key = if fits { String::new() } else { skeleton(&checkpoint.place.name) };
-        let place = &checkpoint.place;
-        let group = groups
-            .iter_mut()
-            .find(|(run, folder, other, _)| *run == place.run && *folder == place.folder && *other == key);
-        match group {
-            Some((.., members)) => members.push(checkpoint),
-            None => groups.push((place.run.clone(), place.folder.clone(), key, vec![checkpoint])),
-        }
-    }
-    join_strays(&mut groups);
-    for (run, folder, _, group) in groups {
-        let names: Vec<&str> = group.iter().map(|one| one.place.name.as_str()).collect();
-        let mut shapes: Vec<(String, usize)> = Vec::new();
-        for name in &names {
-            let shape = skeleton(name);
-            match shapes.iter_mut().find(|(other, _)| *other == shape) {
-                Some((_, count)) => *count += 1,
-                None => shapes.push((shape, 1)),
-            }
-        }
-        let most = shapes
-            .iter()
-            .rev()
-            .max_by_key(|(_, count)| *count)
-            .map(|(shape, _)| shape.clone())
-            .unwrap_or_default();
-        let alike: Vec<&str> = names.iter().copied().filter(|name| skeleton(name) == most).collect();
-        let pattern = options
-            .pattern
-            .clone()
-            .filter(|pattern| names.iter().any(|name| pattern.numbers(name).is_some()))
-            .or_else(|| NamePattern::detect(&alike));
-        let mut series = CheckpointSeries {
-            run,
-            paths: Vec::new(),
-            members: Vec::new(),
-            bytes: Vec::new(),
-            order: order(&[]),
-            pattern,
-        };
-        for mut one in group {
-            let fitting = series.pattern.as_ref().and_then(|pattern| pattern.numbers(&one.member.name));
-            // A name of its own shape may still say what its numbers are.
-            let own = || NamePattern::detect(&[one.place.name.as_str()])?.numbers(&one.place.name);
-            one.member.in_name = fitting.or_else(own).unwrap_or_default();
-            series.paths.push(one.place.path);
-            series.members.push(one.member);
-            series.bytes.push(one.bytes);
-        }
-        series.order = order(&series.members);
-        if series.members.len() > 1 {
-            for mut across in series_across(&series.members, &series.order) {
-                series.run.clone_into(&mut across.run);
-                folder.clone_into(&mut across.source);
-                gathered.series.push(across);
-            }
-        }
-        gathered.checkpoints.push(series);
-    }
-}
-
-/// Puts single files of a folder (`best.pt`, `last.ckpt`) into the largest series beside them.
-fn join_strays(groups: &mut Vec<(String, PathBuf, String, Vec<Opened>)>) {
-    let mut index = 0;
-    while index < groups.len() {
-        let (run, folder, _, members) = &groups[index];
-        let largest = groups
-            .iter()
-            .enumerate()
-            .filter(|(other, group)| *other != index && group.0 == *run && group.1 == *folder)
-            .max_by_key(|(other, group)| (group.3.len(), std::cmp::Reverse(*other)))
-            .map(|(other, _)| other);
-        match largest {
-            Some(target) if members.len() == 1 && groups[target].3.len() >= members.len() => {
-                let (.., mut strays) = groups.remove(index);
-                let target = if target > index { target - 1 } else { target };
-                groups[target].3.append(&mut strays);
-            }
-            _ => index += 1,
-        }
-    }
-}
-
 /// The last part of a path for comparing notes of another machine with files of this one.
 pub(crate) fn last_part(path: &str) -> &str {
     path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(path)
@@ -414,10 +331,12 @@ pub(crate) fn last_part(path: &str) -> &str {
 /// Which member a framework's record speaks of, by the last part of the path that it noted.
 pub fn recorded_member(record: &BestRecord, checkpoints: &CheckpointSeries) -> Option<usize> {
     let noted = last_part(record.path.as_deref()?);
+    let whole = record.path.as_deref()?.replace('\\', "/");
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    checkpoints
-        .members
-        .iter()
-        .zip(&checkpoints.paths)
-        .position(|(member, path)| member.name == noted || name(path).as_deref() == Some(noted))
+    checkpoints.members.iter().zip(&checkpoints.paths).position(|(member, path)| {
+        if member.name.contains('/') {
+            return whole.ends_with(&format!("/{}", member.name)) || whole == member.name;
+        }
+        member.name == noted || name(path).as_deref() == Some(noted)
+    })
 }

@@ -185,6 +185,7 @@ fn files_of(root: &Path, folder: &Path, parts: &[String], files: &[String], plac
     let candidates: Vec<&String> =
         files.iter().filter(|file| is_checkpoint_name(file) && !MODELS.contains(&file.as_str())).collect();
     let is_one = !parts.is_empty() && is_numbered(&own_name);
+    let is_cut = !parts.is_empty() && is_cut_name(&own_name);
     if let Some(model) = model {
         if is_one {
             places.push(stands_for_folder(folder.join(model)));
@@ -217,7 +218,11 @@ fn files_of(root: &Path, folder: &Path, parts: &[String], files: &[String], plac
             } else if !(is_one && model.is_some()) {
                 let name = file.strip_suffix(".index").unwrap_or(file).to_owned();
                 let place = stands_for_folder(path_of(folder, file));
-                places.push(Place { name, folder: folder.to_owned(), ..place });
+                places.push(if is_cut {
+                    Place { name: format!("{own_name}/{name}"), ..place }
+                } else {
+                    Place { name, folder: folder.to_owned(), ..place }
+                });
             }
         }
     }
@@ -251,12 +256,18 @@ fn is_numbered(name: &str) -> bool {
     ends_in_number && WORDS.iter().any(|word| lower.starts_with(word))
 }
 
+/// Whether a folder is the beginning of a checkpoint's name that has a `/` in it: Lightning names files by their metrics, and
+/// `epoch=2-val/acc=0.9.ckpt` is a file in the folder `epoch=2-val`.
+fn is_cut_name(name: &str) -> bool {
+    name.split('=').skip(1).any(|value| value.starts_with(|c: char| c.is_ascii_digit()))
+}
+
 /// The training of checkpoints: their folder without what only says that they are checkpoints.
 fn run_of(root: &Path, parts: &[String]) -> String {
     const CONTAINERS: &[&str] =
         &["checkpoints", "checkpoint", "ckpts", "ckpt", "weights", "models", "saved_models"];
     run_without(root, parts, |name| {
-        is_numbered(name) || CONTAINERS.contains(&name.to_ascii_lowercase().as_str())
+        is_numbered(name) || is_cut_name(name) || CONTAINERS.contains(&name.to_ascii_lowercase().as_str())
     })
 }
 
@@ -308,6 +319,18 @@ mod tests {
             found(&["v0/checkpoints/epoch=1-step=10.ckpt", "v0/metrics.csv", "v0/events.out.tfevents.1.h"]);
         assert_eq!(all.iter().map(|(_, run, _)| run.as_str()).collect::<Vec<_>>(), ["v0", "v0", "v0"]);
         assert_eq!(all.iter().filter(|(.., is_log)| *is_log).count(), 2);
+    }
+
+    #[test]
+    fn a_slash_in_a_name_of_lightning_does_not_make_a_run() {
+        let all =
+            found(&["v0/checkpoints/epoch=2-val/acc=0.9.ckpt", "v0/checkpoints/last.ckpt", "v0/metrics.csv"]);
+        let expected = [
+            ("metrics.csv", "v0", true),
+            ("last.ckpt", "v0", false),
+            ("epoch=2-val/acc=0.9.ckpt", "v0", false),
+        ];
+        assert_eq!(all, expected.map(|(name, run, is_log)| (name.to_owned(), run.to_owned(), is_log)));
     }
 
     #[test]

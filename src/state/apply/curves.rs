@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::Effect;
 use super::opening::close;
+use super::prepared::submitted;
 use crate::analysis::name_pattern::NamePattern;
 use crate::jobs::curves::{GatherOptions, Gathered};
-use crate::jobs::{CheckpointId, JobOutcome, JobOutput, JobRequest, Loadable};
+use crate::jobs::{CheckpointId, JobOutcome, JobOutput, JobRequest, Loadable, Prepared, Purpose};
 use crate::model::Severity;
-use crate::state::curves::CurvesTab;
+use crate::state::curves::{CurvesState, CurvesTab, Work, picture};
 use crate::state::{AppState, CurvesChange, OpenCheckpoint, Page};
 
 /// Shows the page; with nothing gathered yet, gathers what lies around the shown checkpoint.
@@ -62,20 +63,33 @@ pub(super) fn change(state: &mut AppState, change: CurvesChange) -> Vec<Effect> 
         }
         CurvesChange::Show(tab) => {
             curves.tab = tab;
+            if tab == CurvesTab::Histograms {
+                let made = curves.make_ridges();
+                return submitted(CURVES, Purpose::Ridges, made);
+            }
             if tab == CurvesTab::Drift && matches!(curves.drift, Loadable::NotRequested) {
                 return want_drift(state, false);
             }
         }
         CurvesChange::Filter(text) => {
             curves.filter = text;
-            curves.relist();
+            return jobs(curves.relist());
         }
-        CurvesChange::Toggle(line) => curves.toggle(line),
-        CurvesChange::ToggleRun(run) => curves.toggle_run(run),
-        CurvesChange::Only(line) => curves.only(line),
+        CurvesChange::Toggle(line) => return jobs(curves.toggle(line)),
+        CurvesChange::ToggleRun(run) => return jobs(curves.toggle_run(run)),
+        CurvesChange::Only(line) => return jobs(curves.only(line)),
         CurvesChange::Look(look) => {
             curves.look = look;
-            curves.relist();
+            return jobs(curves.relist());
+        }
+        CurvesChange::Histogram(index) => {
+            curves.histogram = Some(index);
+            let made = curves.make_ridges();
+            return submitted(CURVES, Purpose::Ridges, made);
+        }
+        CurvesChange::SavePoints => return submitted(CURVES, Purpose::Text, picture::csv(curves)),
+        CurvesChange::SaveHistograms => {
+            return submitted(CURVES, Purpose::Text, curves.save_histograms());
         }
         CurvesChange::Follow(follow) => {
             curves.follow = follow;
@@ -83,11 +97,11 @@ pub(super) fn change(state: &mut AppState, change: CurvesChange) -> Vec<Effect> 
         }
         CurvesChange::Metric(metric) => {
             curves.metric = Some(metric);
-            curves.rank();
+            return ranked_anew(curves);
         }
         CurvesChange::Direction(direction) => {
             curves.direction = direction;
-            curves.rank();
+            return ranked_anew(curves);
         }
         CurvesChange::Pattern(text) => {
             curves.pattern_error = None;
@@ -107,6 +121,27 @@ pub(super) fn change(state: &mut AppState, change: CurvesChange) -> Vec<Effect> 
         CurvesChange::Layer(layer) => curves.layer = layer,
     }
     Vec::new()
+}
+
+/// What the page prepares is of no opening.
+const CURVES: CheckpointId = CheckpointId(0);
+
+fn jobs(work: Work) -> Vec<Effect> {
+    work.into_iter()
+        .map(|(purpose, work)| Effect::Submit(JobRequest::Prepare { id: CURVES, purpose, work }))
+        .collect()
+}
+
+/// Another ranking puts the stars elsewhere.
+fn ranked_anew(curves: &mut CurvesState) -> Vec<Effect> {
+    let mut work = curves.rank();
+    work.extend(curves.relist());
+    jobs(work)
+}
+
+/// Takes in what a job made for this page; `None` where it is something else.
+pub(super) fn prepared(state: &mut AppState, made: &Prepared) -> Option<Vec<Effect>> {
+    state.curves.prepared(made).map(jobs)
 }
 
 /// Bytes of checkpoints that are read for their drift without being asked.
@@ -129,13 +164,16 @@ fn want_drift(state: &mut AppState, is_asked: bool) -> Vec<Effect> {
 /// A path that was to be opened turned out to be a log or a folder of checkpoints.
 pub(super) fn opened(state: &mut AppState, id: CheckpointId, gathered: &Arc<Gathered>) -> Vec<Effect> {
     let Some(path) = state.session.entry(id).map(|entry| entry.path.clone()) else { return Vec::new() };
-    let effects = close(state, id);
+    let mut effects = close(state, id);
     state.settings.remember(&path, format!("{} curves", gathered.curves().count()));
     state.curves.begin(vec![path]);
-    state.curves.take(gathered);
+    effects.extend(jobs(state.curves.take(gathered)));
     state.page = Page::Curves;
-    if state.curves.lines.is_empty() {
-        state.curves.tab = CurvesTab::Best;
+    let curves = &mut state.curves;
+    if curves.lines.is_empty() {
+        let has_histograms = !gathered.histograms.is_empty();
+        let tab = if has_histograms { CurvesTab::Histograms } else { CurvesTab::Best };
+        effects.extend(change(state, CurvesChange::Show(tab)));
     }
     // With the page, its files are watched: closing says so already.
     effects
@@ -150,19 +188,18 @@ pub(super) fn gathered(state: &mut AppState, serial: u64, outcome: JobOutcome) -
             let checkpoints =
                 |gathered: &Gathered| gathered.main_checkpoints().map(|series| series.paths.clone());
             let before = state.curves.gathered.value().and_then(|gathered| checkpoints(gathered));
-            state.curves.take(&gathered);
+            let mut effects = jobs(state.curves.take(&gathered));
+            effects.push(Effect::WatchFiles);
             // More or other checkpoints: how layers moved is not known of these.
             if before != checkpoints(&gathered) {
                 state.curves.drift = Loadable::NotRequested;
                 state.curves.drift_serial += 1;
                 state.curves.layer = None;
                 if state.curves.tab == CurvesTab::Drift {
-                    let mut effects = want_drift(state, false);
-                    effects.push(Effect::WatchFiles);
-                    return effects;
+                    effects.extend(want_drift(state, false));
                 }
             }
-            return vec![Effect::WatchFiles];
+            return effects;
         }
         JobOutcome::Failed(error) => {
             state.notices.tell(Severity::Error, "Failed to read curves".to_owned());
@@ -179,7 +216,7 @@ pub(super) fn moved(state: &mut AppState, serial: u64, outcome: JobOutcome) {
         return;
     }
     match outcome {
-        JobOutcome::Finished(JobOutput::Moved(drift)) => state.curves.drift = Loadable::Ready(drift),
+        JobOutcome::Finished(JobOutput::Moved(drift)) => state.curves.take_drift(drift),
         JobOutcome::Failed(error) => state.curves.drift.fail(error),
         JobOutcome::Cancelled => state.curves.drift.cancel(),
         JobOutcome::Partial(_) | JobOutcome::Finished(_) => {}

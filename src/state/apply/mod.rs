@@ -318,8 +318,7 @@ fn job_ended(state: &mut AppState, event: JobEvent) -> Vec<Effect> {
         }
         (JobKey::Scan(id), outcome) => scan_reported(state, id, outcome),
         (JobKey::Prepare(id, _), JobOutcome::Finished(JobOutput::Prepared(made))) => {
-            prepared(state, id, &made);
-            Vec::new()
+            prepared(state, id, &made)
         }
         (JobKey::PlanExport(id), outcome) => {
             exporting::planned(state, id, outcome);

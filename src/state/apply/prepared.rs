@@ -6,11 +6,11 @@ use super::Effect;
 use super::analyses::wanted_statistics;
 use crate::analysis::summary::LayerTable;
 use crate::jobs::{CheckpointId, JobRequest, Preparation, Prepared, Purpose};
-use crate::state::AppState;
 use crate::state::compare::MadePairs;
 use crate::state::scan::Verdict;
 use crate::state::table::{MadeTable, TableChange};
 use crate::state::tree::{Made, TreeChange};
+use crate::state::{AppState, SavedText};
 
 /// A job for what is not made at once.
 pub(super) fn submitted(id: CheckpointId, purpose: Purpose, work: Option<Preparation>) -> Vec<Effect> {
@@ -46,12 +46,19 @@ pub(super) fn count_layers(state: &mut AppState, id: CheckpointId) -> Vec<Effect
 }
 
 /// Takes in what a job made.
-pub(super) fn prepared(state: &mut AppState, id: CheckpointId, made: &Prepared) {
+pub(super) fn prepared(state: &mut AppState, id: CheckpointId, made: &Prepared) -> Vec<Effect> {
+    if let Some(text) = made.downcast_ref::<SavedText>() {
+        let SavedText { name, text } = text.clone();
+        return vec![Effect::SavePicture { name, picture: text }];
+    }
+    if let Some(effects) = super::curves::prepared(state, made) {
+        return effects;
+    }
     if let Some(made) = made.downcast_ref::<MadePairs>() {
         super::compare::prepared(state, made);
-        return;
+        return Vec::new();
     }
-    let Some(entry) = state.session.entry_mut(id) else { return };
+    let Some(entry) = state.session.entry_mut(id) else { return Vec::new() };
     if let Some(made) = made.downcast_ref::<Made>() {
         entry.tree.prepared(made);
     } else if let Some(made) = made.downcast_ref::<MadeTable>() {
@@ -62,4 +69,5 @@ pub(super) fn prepared(state: &mut AppState, id: CheckpointId, made: &Prepared) 
         Arc::make_mut(&mut entry.scan).judged(verdict);
         super::analyses::keep_scan(state, id);
     }
+    Vec::new()
 }

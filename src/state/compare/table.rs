@@ -302,7 +302,9 @@ impl CompareTable {
                 break;
             }
             shown += inside;
-            level.iter().for_each(|&id| open.set(id, true));
+            for &id in &level {
+                open.set(id, true);
+            }
             level =
                 level.iter().flat_map(|&id| tree.node(id).children.iter().copied()).filter(differs).collect();
         }

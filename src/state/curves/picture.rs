@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::plot::{Cut, Twin, cut, range};
 use super::{CurvesState, Side};
+use crate::jobs::Preparation;
 use crate::model::series_csv;
+use crate::state::SavedText;
 use crate::state::chart::{Axis, xml};
 
 /// Colours in files, which are read on white.
@@ -15,13 +17,13 @@ const DASHES: [&str; 4] = ["", "6 3", "2 2", "8 3 2 3"];
 
 /// A picture of the shown lines, as a whole.
 pub fn svg(curves: &CurvesState, width: f64, height: f64) -> String {
-    let prepared = &curves.prepared;
+    let (prepared, look) = (&curves.drawing.lines, curves.drawing.look);
     let names: Vec<_> = prepared.iter().filter_map(|line| curves.lines.get(line.line)).collect();
     let legend_rows = names.len() as f64;
     let (left, right, top, bottom) = (60.0, 60.0, 16.0, 34.0 + 15.0 * legend_rows);
     let (inner_width, inner_height) = (width - left - right, (height - top - 34.0).max(50.0));
     let height = inner_height + top + bottom;
-    let twin = Twin::of(prepared);
+    let twin = Twin::of(prepared, look.log_y);
     let whole = Cut { generation: 0, range: (f64::NAN, f64::NAN), columns: inner_width as usize };
     let drawn = cut(prepared, twin, &whole);
     let points = || drawn.iter().flat_map(|line| line.line.iter().flatten());
@@ -46,7 +48,7 @@ pub fn svg(curves: &CurvesState, width: f64, height: f64) -> String {
             width - right,
             left - 6.0,
             at + 4.0,
-            xml(&ten(*place, curves.look.log_y))
+            xml(&ten(*place, look.log_y))
         );
         if let Some(twin) = twin {
             let _ = writeln!(
@@ -54,7 +56,7 @@ pub fn svg(curves: &CurvesState, width: f64, height: f64) -> String {
                 "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"#5a6473\">{}</text>",
                 width - right + 6.0,
                 at + 4.0,
-                xml(&ten(twin.to_right(*place), curves.look.log_y))
+                xml(&ten(twin.to_right(*place), look.log_y))
             );
         }
     }
@@ -64,7 +66,7 @@ pub fn svg(curves: &CurvesState, width: f64, height: f64) -> String {
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#5a6473\">{}</text>",
             x(*place),
             top + inner_height + 16.0,
-            xml(&ten(*place, curves.look.log_x))
+            xml(&ten(*place, look.log_x))
         );
     }
     for line in &drawn {
@@ -107,13 +109,18 @@ pub fn svg(curves: &CurvesState, width: f64, height: f64) -> String {
     svg
 }
 
-/// Every point of the shown lines.
-pub fn csv(curves: &CurvesState) -> String {
-    let Some(gathered) = curves.gathered.value() else { return String::new() };
-    let shown = curves.lines.iter().filter(|line| line.shown);
-    let series: Vec<_> = shown.filter_map(|line| gathered.series.get(line.series)).collect();
-    let mut text = String::new();
-    // Writing to memory does not fail.
-    let _ = series_csv::write(&series, &mut text);
-    text
+/// The work of writing down every point of the shown lines.
+pub fn csv(curves: &CurvesState) -> Option<Preparation> {
+    let gathered = curves.gathered.value()?.clone();
+    let shown: Vec<usize> = curves.lines.iter().filter(|line| line.shown).map(|line| line.series).collect();
+    Some(Preparation::new(move |progress| {
+        let mut text = String::new();
+        // Writing to memory does not fail.
+        let _ = series_csv::write(&[], &mut text);
+        for series in shown.iter().filter_map(|&index| gathered.series.get(index)) {
+            progress.advance(0)?;
+            let _ = series_csv::points(series, &mut text);
+        }
+        Ok(SavedText { name: "curves.csv".to_owned(), text })
+    }))
 }

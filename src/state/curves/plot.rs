@@ -1,7 +1,8 @@
 //! Lines cut to the screen: what a frame draws, and what stands under the pointer.
 
-use super::lines::{Prepared, Side};
-use crate::analysis::curves::{Segment, decimate};
+use super::prepared::{Prepared, Side};
+use crate::analysis::curves::Segment;
+use crate::analysis::pyramid;
 
 /// Colours that lines take by turns.
 pub const COLORS: usize = 8;
@@ -24,18 +25,33 @@ pub struct Twin {
 }
 
 impl Twin {
-    /// So that both axes fill the same height. `None` without lines on the right.
-    pub fn of(prepared: &[Prepared]) -> Option<Self> {
+    /// So that both axes fill about the same height, and that round places on the left are round on the right, unless they are
+    /// logarithms (`is_log`). `None` without lines on the right.
+    pub fn of(prepared: &[Prepared], is_log: bool) -> Option<Self> {
         let on = |side: Side| {
             let lines = prepared.iter().filter(move |line| line.side == side);
-            range(lines.flat_map(|line| line.values().iter().copied()))
+            range(lines.filter_map(|line| line.curve.range).flat_map(|(low, high)| [low, high]))
         };
         let right = on(Side::Right)?;
         let left = on(Side::Left).unwrap_or((0.0, 1.0));
         let wide = |(low, high): (f64, f64)| if high > low { (low, high) } else { (low - 0.5, high + 0.5) };
         let (left, right) = (wide(left), wide(right));
-        let scale = (left.1 - left.0) / (right.1 - right.0);
-        Some(Self { offset: left.0 - right.0 * scale, scale })
+        let ratio = (right.1 - right.0) / (left.1 - left.0);
+        let unit = 10f64.powf((left.1 - left.0).log10().floor());
+        if is_log || !ratio.is_normal() || !unit.is_normal() {
+            return Some(Self { offset: left.0 - right.0 / ratio, scale: 1.0 / ratio });
+        }
+        let ratio = round_up(ratio);
+        let twin = |zero: f64| Self { offset: -zero / ratio, scale: 1.0 / ratio };
+        // What stands on the right at the left zero: as round as leaves the lines in the middle.
+        let middle = (right.0 + right.1 - (left.0 + left.1) * ratio) / 2.0;
+        let margin = (left.1 - left.0) * 0.06;
+        let fits = |twin: &Self| {
+            twin.to_left(right.0) >= left.0 - margin && twin.to_left(right.1) <= left.1 + margin
+        };
+        let steps = [1.0, 0.5, 0.2, 0.1].map(|part| part * unit * ratio);
+        let all = steps.map(|step| twin((middle / step).round() * step));
+        all.iter().copied().find(fits).or_else(|| all.last().copied())
     }
 
     /// A place of the right axis on the left one.
@@ -47,6 +63,16 @@ impl Twin {
     pub fn to_right(self, place: f64) -> f64 {
         (place - self.offset) / self.scale
     }
+}
+
+/// The next larger one of 1, 2 and 5 times a power of ten.
+fn round_up(value: f64) -> f64 {
+    let power = 10f64.powf(value.log10().floor());
+    [1.0, 2.0, 5.0]
+        .map(|times| times * power)
+        .into_iter()
+        .find(|round| *round >= value * 0.999)
+        .unwrap_or(10.0 * power)
 }
 
 /// A line as it is drawn.
@@ -71,9 +97,10 @@ pub struct Cut {
     pub columns: usize,
 }
 
-/// Cuts all lines. Costs a pass over their points, so it is done when the cut changes.
+/// Cuts all lines. Costs as much as the screen has columns, whatever their points.
 pub fn cut(prepared: &[Prepared], twin: Option<Twin>, cut: &Cut) -> Vec<Drawn> {
-    let whole = range(prepared.iter().flat_map(|line| line.xs.iter().copied())).unwrap_or((0.0, 1.0));
+    let ends = prepared.iter().filter_map(|line| line.curve.points.range());
+    let whole = range(ends.flat_map(|(low, high)| [low, high])).unwrap_or((0.0, 1.0));
     let seen = if cut.range.0.is_finite() && cut.range.1.is_finite() { cut.range } else { whole };
     let place = |side: Side, mut segments: Vec<Segment>| {
         if let (Side::Right, Some(twin)) = (side, twin) {
@@ -81,50 +108,46 @@ pub fn cut(prepared: &[Prepared], twin: Option<Twin>, cut: &Cut) -> Vec<Drawn> {
         }
         segments
     };
-    let lines = prepared.iter().enumerate().map(|(index, line)| Drawn {
-        prepared: index,
-        line: place(line.side, decimate(&line.xs, line.values(), seen, cut.columns)),
-        faint: if line.smoothed.is_empty() {
-            Vec::new()
-        } else {
-            place(line.side, decimate(&line.xs, &line.raw, seen, cut.columns))
-        },
+    let lines = prepared.iter().enumerate().map(|(index, line)| {
+        let curve = &line.curve;
+        let cut = |values| place(line.side, pyramid::cut(&curve.points, values, seen, cut.columns));
+        Drawn {
+            prepared: index,
+            line: cut(curve.values()),
+            faint: curve.smoothed.as_ref().map_or_else(Vec::new, |_| cut(&curve.raw)),
+        }
     });
     lines.collect()
 }
 
-/// The position of the point nearest to `x`. Looks at few points where x only grows, else at all.
-pub fn nearest(xs: &[f64], x: f64) -> Option<usize> {
-    let at = xs.partition_point(|other| *other < x);
-    let near = [at.checked_sub(1), Some(at)].into_iter().flatten().filter(|&index| index < xs.len());
-    near.filter(|&index| xs[index].is_finite())
-        .min_by(|&a, &b| (xs[a] - x).abs().total_cmp(&(xs[b] - x).abs()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::prepared::Curve;
     use super::*;
 
     fn prepared(values: &[f64], side: Side) -> Prepared {
-        let xs = (0..values.len()).map(|x| x as f64).collect();
-        Prepared { line: 0, xs, raw: values.to_vec(), smoothed: Vec::new(), side, marked: false }
+        Prepared { line: 0, side, curve: Arc::new(Curve::for_tests(values)) }
     }
 
     #[test]
     fn both_axes_fill_the_same_height() {
         let lines = [prepared(&[4.0, 2.0], Side::Left), prepared(&[0.5, 0.75], Side::Right)];
-        let twin = Twin::of(&lines).expect("both");
+        let twin = Twin::of(&lines, true).expect("both");
         assert_eq!((twin.to_left(0.5), twin.to_left(0.75), twin.to_right(3.0)), (2.0, 4.0, 0.625));
         let all = Cut { generation: 0, range: (f64::NAN, f64::NAN), columns: 100 };
         let drawn = cut(&lines, Some(twin), &all);
         assert_eq!(drawn[1].line, [vec![[0.0, 2.0], [1.0, 4.0]]]);
-        assert_eq!(Twin::of(&lines[..1]), None);
+        assert_eq!(Twin::of(&lines[..1], true), None);
     }
 
     #[test]
-    fn the_point_under_the_pointer_is_the_nearest_one() {
-        assert_eq!(nearest(&[0.0, 10.0, 20.0], 14.0), Some(1));
-        assert_eq!(nearest(&[0.0, 10.0, 20.0], 99.0), Some(2));
-        assert_eq!(nearest(&[], 1.0), None);
+    fn round_places_on_the_left_are_round_on_the_right() {
+        let lines = [prepared(&[4.0, 2.0], Side::Left), prepared(&[0.5, 0.75], Side::Right)];
+        let twin = Twin::of(&lines, false).expect("both");
+        for (left, right) in [(2.0, 0.4), (3.0, 0.6), (4.0, 0.8)] {
+            assert!((twin.to_right(left) - right).abs() < 1e-12, "{left} is {}", twin.to_right(left));
+        }
     }
 }

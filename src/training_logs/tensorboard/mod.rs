@@ -19,9 +19,7 @@ use std::collections::HashMap;
 
 use super::{Log, LogFormat};
 use crate::formats::containers::protobuf::{Message, Payload};
-use crate::model::{
-    Axis, AxisKind, HistogramSeries, LoggedBucket, Origin, Problem, Progress, ReadError, Series,
-};
+use crate::model::{Axis, AxisKind, HistogramSeries, Origin, Problem, Progress, ReadError, Series};
 use crate::raw::{ByteSource, limits};
 use records::{Next, Records};
 use summary::Content;
@@ -173,7 +171,8 @@ impl Events {
                 self.points += 1;
             }
             Content::Histogram(buckets) => {
-                self.points += buckets.len();
+                // A step without values takes room too.
+                self.points += buckets.len() + 1;
                 let index = *self.histogram_index.entry(name).or_insert_with_key(|name| {
                     self.histograms.push(HistogramSeries {
                         name: name.clone(),
@@ -233,16 +232,4 @@ impl Events {
             ..Log::default()
         }
     }
-}
-
-/// Buckets as TensorFlow's `HistogramProto` gives them: upper limits and counts.
-fn buckets_of_limits(min: f64, limits: &[f64], counts: &[f64]) -> Vec<LoggedBucket> {
-    let mut left = min;
-    let pairs = limits.iter().zip(counts);
-    let buckets = pairs.map(|(&right, &count)| {
-        let bucket = LoggedBucket { left: left.min(right), right, count };
-        left = right;
-        bucket
-    });
-    buckets.collect()
 }

@@ -123,7 +123,11 @@ fn remarks_ui(ui: &mut Ui, ctx: &ViewContext<'_>, ranking: &Ranking, checkpoints
     }
     if let Some((record, member)) = ctx.state.curves.recorded() {
         let is_same = record.metric.as_ref().is_none_or(|metric| *metric == ranking.metric);
-        let noted = record.path.as_deref().map_or("no file", |path| path.rsplit('/').next().unwrap_or(path));
+        let found =
+            member.and_then(|member| checkpoints.members.get(member)).map(|member| member.name.as_str());
+        let last = |path: &'_ str| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let noted = found.map(str::to_owned).or_else(|| record.path.as_deref().map(last));
+        let noted = noted.unwrap_or_else(|| "no file".to_owned());
         let verdict = match member {
             Some(member) if is_same && ranking.best().any(|score| score.member == member) => {
                 "the same answer"
@@ -134,7 +138,7 @@ fn remarks_ui(ui: &mut Ui, ctx: &ViewContext<'_>, ranking: &Ranking, checkpoints
         };
         remarks.push((
             verdict == "another answer",
-            format!("{} noted {}: {verdict}", record.by, text::escape(noted)),
+            format!("{} noted {}: {verdict}", record.by, text::escape(&noted)),
         ));
     }
     if looks_like_best_only(ranking, &checkpoints.members, &checkpoints.order) {

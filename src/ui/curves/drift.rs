@@ -63,6 +63,8 @@ fn ready_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift) {
                 send(ctx, CurvesChange::Measure(measure));
             }
         }
+        ui.add_space(theme::STEP * 2.0);
+        scale_ui(ui, ctx, curves.drift_range());
     });
     for event in drift.events.iter().take(4) {
         let (Some(layer), Some(name)) = (drift.layers.get(event.layer), drift.checkpoints.get(event.at))
@@ -92,34 +94,80 @@ fn ready_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift) {
     }
 }
 
+/// Columns of the heat map: checkpoints, or several together where they would be narrower than two points.
+#[derive(Clone, Copy)]
+struct Columns {
+    checkpoints: usize,
+    shown: usize,
+    width: f32,
+}
+
+impl Columns {
+    fn over(room: f32, checkpoints: usize) -> Self {
+        let checkpoints = checkpoints.max(1);
+        let shown = checkpoints.min((room / 2.0) as usize).max(1);
+        Self { checkpoints, shown, width: room / shown as f32 }
+    }
+
+    /// The checkpoints of a column.
+    fn of(self, column: usize) -> std::ops::Range<usize> {
+        column * self.checkpoints / self.shown..(column + 1) * self.checkpoints / self.shown
+    }
+
+    /// The checkpoint of a column that matters most: the one with the largest value.
+    fn largest(self, column: usize, values: &[f64]) -> Option<usize> {
+        let value = |at: &usize| values.get(*at).copied().unwrap_or(f64::NAN);
+        self.of(column).max_by(|a, b| {
+            let (a, b) = (value(a), value(b));
+            // A NaN is less than every number here.
+            b.is_nan().cmp(&a.is_nan()).then(a.total_cmp(&b))
+        })
+    }
+}
+
+/// Which shade a value has: over powers of ten, since values differ by many.
+fn shade((low, high): (f64, f64), value: f64) -> f32 {
+    if !value.is_finite() || value <= 0.0 || low >= high {
+        return if value > 0.0 { 1.0 } else { 0.0 };
+    }
+    (0.12 + 0.88 * (value.max(low) / low).ln() / (high / low).ln()) as f32
+}
+
+/// Shades of the scale that is shown.
+const STEPS: usize = 24;
+
+/// What the shades stand for.
+fn scale_ui(ui: &mut Ui, ctx: &ViewContext<'_>, (low, high): (f64, f64)) {
+    if low >= high {
+        return;
+    }
+    let number =
+        |value: f64| RichText::new(text::number(value)).font(theme::axis()).color(ctx.theme.text_second);
+    ui.label(number(low));
+    let (rect, response) = ui.allocate_exact_size(Vec2::new(96.0, 10.0), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, "Scale of the heat map"));
+    for step in 0..STEPS {
+        let width = rect.width() / STEPS as f32;
+        let left = rect.left() + width * step as f32;
+        let part = Rect::from_x_y_ranges(left..=left + width + 0.5, rect.y_range());
+        let share = 0.12 + 0.88 * step as f32 / (STEPS - 1) as f32;
+        ui.painter().rect_filled(part, 0, ctx.theme.sequential(share));
+    }
+    ui.label(number(high));
+}
+
 fn heat_map_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift, shown: usize, height: f32) {
     let measure = ctx.state.curves.measure;
-    let columns = drift.checkpoints.len().max(1);
+    let range = ctx.state.curves.drift_range();
     let wide = ui.available_width();
     let names = NAMES.min(wide * 0.35);
-    let cell = ((wide - names - 12.0) / columns as f32).clamp(2.0, 64.0);
-    // Over powers of ten where values differ by many.
-    let all = || {
-        drift
-            .layers
-            .iter()
-            .flat_map(|layer| measure.of(layer).iter().copied())
-            .filter(|value| value.is_finite() && *value > 0.0)
-    };
-    let low = all().fold(f64::INFINITY, f64::min);
-    let high = all().fold(f64::NEG_INFINITY, f64::max);
-    let share = |value: f64| -> f32 {
-        if !value.is_finite() || value <= 0.0 || low >= high {
-            return if value > 0.0 { 1.0 } else { 0.0 };
-        }
-        let low = low.max(high * 1e-4);
-        (0.12 + 0.88 * (value.max(low) / low).ln() / (high / low).ln()) as f32
-    };
+    let columns = Columns::over((wide - names - 12.0).max(40.0), drift.checkpoints.len());
     let (head, _) = ui.allocate_exact_size(Vec2::new(wide, 18.0), Sense::hover());
-    let ends = [(0, Align2::LEFT_CENTER), (columns - 1, Align2::RIGHT_CENTER)];
-    for (at, align) in ends {
-        let left = head.left() + names;
-        let part = Rect::from_x_y_ranges(left..=left + cell * columns as f32, head.y_range());
+    let part = Rect::from_x_y_ranges(
+        head.left() + names..=head.left() + names + columns.width * columns.shown as f32,
+        head.y_range(),
+    );
+    for (at, align) in [(0, Align2::LEFT_CENTER), (columns.checkpoints - 1, Align2::RIGHT_CENTER)] {
         let half = if at == 0 { part.with_max_x(part.center().x) } else { part.with_min_x(part.center().x) };
         let name = drift.checkpoints.get(at).map(|name| text::escape(name)).unwrap_or_default();
         clipped_text(ui, half, align, &name, theme::label(), ctx.theme.text_second);
@@ -128,60 +176,33 @@ fn heat_map_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift, shown: usize, 
         .id_salt("drift_map")
         .max_height(height - 24.0)
         .auto_shrink([false, true])
-        .show_rows(ui, ROW, drift.layers.len(), |ui, range| {
+        .show_rows(ui, ROW, drift.layers.len(), |ui, rows| {
             ui.spacing_mut().item_spacing.y = 0.0;
-            for index in range {
+            for index in rows {
                 let Some(layer) = drift.layers.get(index) else { continue };
-                let size = Vec2::new((names + cell * columns as f32).min(wide), ROW);
-                let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+                let (rect, response) = ui.allocate_exact_size(Vec2::new(wide, ROW), Sense::click());
                 let chosen = index == shown;
                 response.widget_info(|| {
                     WidgetInfo::selected(Role::Button, true, chosen, format!("Layer {}", layer.layer))
                 });
                 if chosen || response.hovered() || response.has_focus() {
-                    ui.painter().rect_filled(
-                        rect,
-                        4,
-                        if chosen { ctx.theme.selection } else { ctx.theme.hover },
-                    );
+                    let ground = if chosen { ctx.theme.selection } else { ctx.theme.hover };
+                    ui.painter().rect_filled(rect, 4, ground);
                 }
                 let name = rect.with_max_x(rect.left() + names - 8.0).with_min_x(rect.left() + 6.0);
-                clipped_text(
-                    ui,
-                    name,
-                    Align2::LEFT_CENTER,
-                    &text::escape(&layer.layer),
-                    theme::mono_small(),
-                    ctx.theme.text,
-                );
+                let words = text::escape(&layer.layer);
+                clipped_text(ui, name, Align2::LEFT_CENTER, &words, theme::mono_small(), ctx.theme.text);
+                let cells = rect.with_min_x(rect.left() + names);
+                cells_ui(ui, ctx, (drift, index), columns, range, cells);
+                let column = response.hover_pos().map(|pos| ((pos.x - cells.left()) / columns.width).floor());
+                let column = column.filter(|column| *column >= 0.0 && (*column as usize) < columns.shown);
                 let values = measure.of(layer);
-                let left = rect.left() + names;
-                for (at, &value) in values.iter().enumerate() {
-                    let from = left + cell * at as f32;
-                    let part = Rect::from_min_max(
-                        Pos2::new(from, rect.top() + 1.0),
-                        Pos2::new(from + (cell - 1.0).max(1.0), rect.bottom() - 1.0),
-                    );
-                    let is_bad =
-                        layer.not_finite.get(at).is_some_and(|&count| count > 0) || value.is_infinite();
-                    let fill = if is_bad { ctx.theme.error } else { ctx.theme.sequential(share(value)) };
-                    ui.painter().rect_filled(part, 2, fill);
-                    if drift.events.iter().any(|event| event.layer == index && event.at == at) {
-                        ui.painter().rect_stroke(
-                            part,
-                            2,
-                            Stroke::new(1.5, ctx.theme.partner),
-                            egui::StrokeKind::Inside,
-                        );
+                let under = column.and_then(|column| columns.largest(column as usize, values));
+                let response = match under.and_then(|at| Some((drift.checkpoints.get(at)?, values.get(at)?)))
+                {
+                    Some((name, value)) => {
+                        response.on_hover_text(format!("{}: {}", text::escape(name), text::number(*value)))
                     }
-                }
-                let under = response.hover_pos().map(|pos| ((pos.x - left) / cell).floor());
-                let under = under.filter(|at| *at >= 0.0).map(|at| at as usize);
-                let hover = under.and_then(|at| Some((drift.checkpoints.get(at)?, values.get(at)?)));
-                let words =
-                    hover.map(|(name, value)| format!("{}: {}", text::escape(name), text::number(*value)));
-                let response = match words {
-                    Some(words) => response.on_hover_text(words),
                     None => response.on_hover_text("Click to see its lines"),
                 };
                 if response.clicked() {
@@ -189,6 +210,63 @@ fn heat_map_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift, shown: usize, 
                 }
             }
         });
+}
+
+/// The cells of one layer.
+fn cells_ui(
+    ui: &Ui,
+    ctx: &ViewContext<'_>,
+    (drift, index): (&Drift, usize),
+    columns: Columns,
+    range: (f64, f64),
+    rect: Rect,
+) {
+    let Some(layer) = drift.layers.get(index) else { return };
+    let values = ctx.state.curves.measure.of(layer);
+    let events: Vec<usize> =
+        drift.events.iter().filter(|event| event.layer == index).map(|event| event.at).collect();
+    for column in 0..columns.shown {
+        let from = rect.left() + columns.width * column as f32;
+        let gap = if columns.width > 3.0 { 1.0 } else { 0.0 };
+        let part = Rect::from_min_max(
+            Pos2::new(from, rect.top() + 1.0),
+            Pos2::new(from + columns.width - gap, rect.bottom() - 1.0),
+        );
+        let value = columns.largest(column, values).and_then(|at| values.get(at)).copied();
+        let is_bad = columns.of(column).any(|at| {
+            layer.not_finite.get(at).is_some_and(|&count| count > 0)
+                || values.get(at).is_some_and(|value| value.is_infinite())
+        });
+        let share = shade(range, value.unwrap_or(f64::NAN));
+        let fill = if is_bad { ctx.theme.error } else { ctx.theme.sequential(share) };
+        ui.painter().rect_filled(part, 2, fill);
+        if events.iter().any(|at| columns.of(column).contains(at)) {
+            let stroke = Stroke::new(1.5, ctx.theme.partner);
+            ui.painter().rect_stroke(part, 2, stroke, egui::StrokeKind::Inside);
+        }
+    }
+}
+
+/// Names without what all of them begin and end with, so that more of them have room.
+fn short(names: &[String]) -> Vec<String> {
+    let [first, rest @ ..] = names else { return Vec::new() };
+    let shared = |a: &str, b: &str, backwards: bool| -> usize {
+        let pairs: Vec<(char, char)> = if backwards {
+            a.chars().rev().zip(b.chars().rev()).collect()
+        } else {
+            a.chars().zip(b.chars()).collect()
+        };
+        // A number stays whole.
+        pairs.into_iter().take_while(|(a, b)| a == b && !a.is_ascii_digit()).count()
+    };
+    let least = |backwards| rest.iter().map(|name| shared(first, name, backwards)).min().unwrap_or(0);
+    let (start, end) = (least(false), least(true));
+    let cut = |name: &String| -> String {
+        let len = name.chars().count();
+        let kept: String = name.chars().skip(start).take(len.saturating_sub(start + end)).collect();
+        if kept.is_empty() { name.clone() } else { kept }
+    };
+    names.iter().map(cut).collect()
 }
 
 fn lines_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift, layer: &LayerDrift) {
@@ -206,7 +284,7 @@ fn lines_ui(ui: &mut Ui, ctx: &ViewContext<'_>, drift: &Drift, layer: &LayerDrif
         }
     });
     let columns = drift.checkpoints.len();
-    let names = drift.checkpoints.clone();
+    let names = short(&drift.checkpoints);
     let x_axis = AxisHints::new_x().tick_label_font(theme::axis()).formatter(move |mark, _| {
         let at = mark.value.round();
         let is_whole = (mark.value - at).abs() < 1e-6 && at >= 0.0;

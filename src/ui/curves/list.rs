@@ -8,7 +8,7 @@ use super::{color, send};
 use crate::state::CurvesChange;
 use crate::state::curves::Line;
 use crate::text;
-use crate::ui::widgets::clipped_text;
+use crate::ui::widgets::{clipped_name, clipped_text};
 use crate::ui::{ViewContext, theme};
 
 const ROW: f32 = 24.0;
@@ -16,15 +16,7 @@ const ROW: f32 = 24.0;
 /// Draws the list. `under_pointer`: the values at the pointer, by position in the list.
 pub(super) fn list_ui(ui: &mut Ui, ctx: &ViewContext<'_>, under_pointer: &[(usize, f64)]) {
     let curves = &ctx.state.curves;
-    Frame::new().inner_margin(Margin::symmetric(10, 8)).show(ui, |ui| {
-        let mut filter = curves.filter.clone();
-        let edit = TextEdit::singleline(&mut filter).hint_text("Search curves").desired_width(f32::INFINITY);
-        let response = ui.add(edit);
-        response.widget_info(|| WidgetInfo::labeled(Role::TextInput, true, "Search curves"));
-        if response.changed() {
-            send(ctx, CurvesChange::Filter(filter));
-        }
-    });
+    search_ui(ui, ctx, "Search curves");
     // A heading for each run, then its lines.
     let mut rows: Vec<Row<'_>> = Vec::new();
     let mut run = None;
@@ -35,13 +27,68 @@ pub(super) fn list_ui(ui: &mut Ui, ctx: &ViewContext<'_>, under_pointer: &[(usiz
         }
         rows.push(Row::Line(index, line));
     }
-    let many = curves.gathered.value().is_some_and(|gathered| gathered.runs().len() > 1);
+    let many = curves.runs.len() > 1;
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW, rows.len(), |ui, range| {
         ui.spacing_mut().item_spacing.y = 0.0;
         for row in rows.get(range).unwrap_or_default() {
             match row {
                 Row::Run(run, color) => run_ui(ui, ctx, run, many.then_some(*color)),
                 Row::Line(index, line) => line_ui(ui, ctx, *index, line, under_pointer),
+            }
+        }
+    });
+}
+
+fn search_ui(ui: &mut Ui, ctx: &ViewContext<'_>, hint: &str) {
+    Frame::new().inner_margin(Margin::symmetric(10, 8)).show(ui, |ui| {
+        let mut filter = ctx.state.curves.filter.clone();
+        let edit = TextEdit::singleline(&mut filter).hint_text(hint).desired_width(f32::INFINITY);
+        let response = ui.add(edit);
+        response.widget_info(|| WidgetInfo::labeled(Role::TextInput, true, hint));
+        if response.changed() {
+            send(ctx, CurvesChange::Filter(filter));
+        }
+    });
+}
+
+/// Draws the list of quantities with histograms.
+pub(super) fn histograms_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
+    let curves = &ctx.state.curves;
+    search_ui(ui, ctx, "Search histograms");
+    let Some(gathered) = curves.gathered.value() else { return };
+    let many = curves.runs.len() > 1 || gathered.histograms.windows(2).any(|pair| pair[0].run != pair[1].run);
+    ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW, curves.histograms.len(), |ui, range| {
+        ui.spacing_mut().item_spacing.y = 0.0;
+        for &index in curves.histograms.get(range).unwrap_or_default() {
+            let Some(series) = gathered.histograms.get(index) else { continue };
+            let (rect, response) =
+                ui.allocate_exact_size(Vec2::new(ui.available_width(), ROW), Sense::click());
+            let chosen = curves.histogram == Some(index);
+            let name = if many { format!("{} · {}", series.run, series.name) } else { series.name.clone() };
+            response.widget_info(|| {
+                WidgetInfo::selected(Role::Button, true, chosen, format!("Histograms of {name}"))
+            });
+            if chosen || response.hovered() || response.has_focus() {
+                let ground = if chosen { ctx.theme.selection } else { ctx.theme.hover };
+                ui.painter().rect_filled(rect, 4, ground);
+            }
+            let inner = rect.shrink2(Vec2::new(12.0, 0.0));
+            let steps = text::count(series.frames.len() as u64);
+            let right = clipped_text(
+                ui,
+                inner.with_min_x(inner.right() - 64.0),
+                Align2::RIGHT_CENTER,
+                &steps,
+                theme::mono_small(),
+                ctx.theme.text_second,
+            );
+            let place = inner.with_max_x(inner.right() - right - 8.0);
+            let color = if chosen { ctx.theme.text_strong } else { ctx.theme.text };
+            clipped_text(ui, place, Align2::LEFT_CENTER, &text::escape(&name), theme::body(), color);
+            let plural = if series.frames.len() == 1 { "" } else { "s" };
+            let response = response.on_hover_text(format!("{}\n{steps} step{plural}", text::escape(&name)));
+            if response.clicked() {
+                send(ctx, CurvesChange::Histogram(index));
             }
         }
     });
@@ -114,7 +161,8 @@ fn line_ui(ui: &mut Ui, ctx: &ViewContext<'_>, index: usize, line: &Line, under_
         Pos2::new(to.x + 8.0, rect.top()),
         Pos2::new(inner.right() - right - 8.0, rect.bottom()),
     );
-    clipped_text(ui, name, Align2::LEFT_CENTER, &text::escape(&line.name), theme::body(), text_color);
+    // The last keys of a name tell most.
+    clipped_name(ui, name, &text::escape(&line.name), &theme::body(), text_color);
     let gaps = match line.gaps {
         0 => String::new(),
         count => {

@@ -2,6 +2,7 @@
 
 mod best;
 mod drift;
+mod histograms;
 mod list;
 mod plot;
 
@@ -25,6 +26,7 @@ const TABS_HEIGHT: f32 = 34.0;
 #[derive(Default)]
 pub struct CurvesView {
     plot: plot::PlotView,
+    histograms: histograms::HistogramsView,
     best: best::BestView,
 }
 
@@ -38,10 +40,7 @@ impl CurvesView {
             .resizable(false)
             .frame(bar)
             .show(ui, |ui| source_ui(ui, ctx));
-        let ready = curves
-            .gathered
-            .value()
-            .filter(|gathered| !gathered.series.is_empty() || !gathered.checkpoints.is_empty());
+        let ready = curves.gathered.value().filter(|gathered| !gathered.is_empty());
         if ready.is_none() {
             CentralPanel::default().frame(Frame::new().fill(ctx.theme.window)).show(ui, |ui| {
                 Frame::new().inner_margin(Margin::same(24)).show(ui, |ui| nothing_yet_ui(ui, ctx));
@@ -65,6 +64,17 @@ impl CurvesView {
                 CentralPanel::default()
                     .frame(Frame::new().fill(ctx.theme.window).inner_margin(Margin::symmetric(8, 4)))
                     .show(ui, |ui| self.plot.ui(ui, ctx));
+            }
+            CurvesTab::Histograms => {
+                Panel::left("curves_histograms")
+                    .default_size(270.0)
+                    .size_range(180.0..=420.0)
+                    .resizable(true)
+                    .frame(Frame::new().fill(ctx.theme.panel))
+                    .show(ui, |ui| list::histograms_ui(ui, ctx));
+                CentralPanel::default()
+                    .frame(Frame::new().fill(ctx.theme.window).inner_margin(Margin::symmetric(8, 4)))
+                    .show(ui, |ui| self.histograms.ui(ui, ctx));
             }
             CurvesTab::Best => {
                 CentralPanel::default()
@@ -97,12 +107,18 @@ fn source_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
             let plural = |count: usize, word: &str| {
                 format!("{} {word}{}", text::count(count as u64), if count == 1 { "" } else { "s" })
             };
-            let about = format!(
-                "{} · {} · {}",
-                plural(gathered.runs().len(), "run"),
-                plural(gathered.curves().count(), "curve"),
-                plural(checkpoints, "checkpoint")
-            );
+            let about = [
+                (curves.runs.len(), "run"),
+                (gathered.curves().count(), "curve"),
+                (checkpoints, "checkpoint"),
+                (gathered.histograms.len(), "histogram"),
+            ];
+            let about: Vec<String> = about
+                .into_iter()
+                .filter(|(count, _)| *count > 0)
+                .map(|(count, word)| plural(count, word))
+                .collect();
+            let about = about.join(" · ");
             ui.label(RichText::new(about).color(ctx.theme.text_second));
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -161,11 +177,15 @@ fn problems_ui(ui: &mut Ui, ctx: &ViewContext<'_>, curves: &CurvesState) {
 fn tab_line_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
     let curves = &ctx.state.curves;
     let whole = ui.max_rect();
-    let tabs = [
+    let has_histograms = curves.gathered.value().is_some_and(|gathered| !gathered.histograms.is_empty());
+    let mut tabs = vec![
         (CurvesTab::Curves, "Curves"),
         (CurvesTab::Best, "Best checkpoint"),
         (CurvesTab::Drift, "Drift of layers"),
     ];
+    if has_histograms {
+        tabs.insert(1, (CurvesTab::Histograms, "Histograms"));
+    }
     let mut tab = curves.tab;
     let rect = whole.with_min_y(whole.bottom() - 30.0).with_max_y(whole.bottom() - 2.0);
     ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| tabs_ui(ui, ctx.theme, &tabs, &mut tab));

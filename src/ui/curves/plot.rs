@@ -5,8 +5,8 @@ use egui_plot::{AxisHints, HPlacement, Line as PlotLine, LineStyle, Plot, PlotPo
 
 use super::{color, send};
 use crate::model::{AxisKind, Direction};
-use crate::state::curves::plot::{Cut, Drawn, Twin, cut, nearest};
-use crate::state::curves::{Across, CurvesState, Line, Prepared, Side, picture};
+use crate::state::curves::plot::{Cut, Drawn, Twin, cut};
+use crate::state::curves::{Across, CurvesState, Drawing, Line, Side, picture};
 use crate::state::{Command, CurvesChange};
 use crate::text;
 use crate::ui::widgets::star;
@@ -14,6 +14,9 @@ use crate::ui::{ViewContext, theme};
 
 /// Room between labels at the side: below the first none is shown, from the second on all are.
 const Y_LABELS: Rangef = Rangef { min: 34.0, max: 48.0 };
+
+/// Points of a line up to which it is dashed.
+const DASHED: usize = 600;
 
 /// The picture, with what was cut for it.
 #[derive(Default)]
@@ -36,23 +39,29 @@ impl PlotView {
     pub(super) fn ui(&mut self, ui: &mut Ui, ctx: &ViewContext<'_>) {
         let curves = &ctx.state.curves;
         self.settings_ui(ui, ctx);
-        let prepared = curves.prepared.clone();
+        counted_ui(ui, ctx);
+        let drawing = curves.drawing.clone();
+        let prepared = &drawing.lines;
         if prepared.is_empty() {
             self.under_pointer.clear();
             ui.add_space(24.0);
-            ui.label(
-                RichText::new("No curve is chosen: click one at the left to show it")
-                    .color(ctx.theme.text_second),
-            );
+            let words = if curves.is_drawing() {
+                "Drawing…"
+            } else if drawing.counted.without.is_empty() {
+                "No curve is chosen: click one at the left to show it"
+            } else {
+                "No chosen curve has this count"
+            };
+            ui.label(RichText::new(words).color(ctx.theme.text_second));
             return;
         }
-        let look = curves.look;
+        let look = drawing.look;
         // Another axis is another picture.
         let across = Some((look.across, look.log_x, look.log_y));
         let is_reset =
             std::mem::replace(&mut self.across, across) != across || std::mem::take(&mut self.reset);
-        let twin = Twin::of(&prepared);
-        let kind = kind_across(curves);
+        let twin = Twin::of(prepared, look.log_y);
+        let kind = drawing.counted.kind.unwrap_or(AxisKind::Step);
         let mut left = AxisHints::new_y()
             .formatter(move |mark, _| y_text(mark.value, look.log_y))
             .tick_label_font(theme::axis())
@@ -105,7 +114,7 @@ impl PlotView {
         if is_reset {
             plot = plot.reset();
         }
-        let stars = stars(curves, &prepared, twin);
+        let stars = stars(&drawing, twin);
         let (cut_before, drawn) = (&mut self.cut, &mut self.drawn);
         let lines = &curves.lines;
         let generation = curves.generation;
@@ -123,7 +132,7 @@ impl PlotView {
                     && before.range.1.to_bits() == wanted.range.1.to_bits()
             });
             if !is_same {
-                *drawn = cut(&prepared, twin, &wanted);
+                *drawn = cut(prepared, twin, &wanted);
                 *cut_before = Some(wanted);
             }
             for line in drawn.iter() {
@@ -131,7 +140,7 @@ impl PlotView {
                 else {
                     continue;
                 };
-                let is_marked = prepared.get(line.prepared).is_some_and(|prepared| prepared.marked);
+                let is_marked = prepared.get(line.prepared).is_some_and(|prepared| prepared.curve.marked);
                 draw(plot_ui, ctx, own, line, is_marked);
             }
             plot_ui
@@ -150,14 +159,19 @@ impl PlotView {
         }
         let before = std::mem::take(&mut self.under_pointer);
         if let Some((x, clicked)) = shown.inner {
-            self.under_pointer = values_at(&prepared, curves, x);
-            let place = format!("{} {}", x_label(look.across, kind), x_text(x, look.across, look.log_x, 0.0));
+            self.under_pointer = values_at(&drawing, x);
+            // A step is whole; the pointer is not.
+            let is_whole = matches!(kind, AxisKind::Step | AxisKind::Index) && !look.log_x;
+            let value = if is_whole { x.round() } else { x };
+            let place =
+                format!("{} {}", x_label(look.across, kind), x_text(value, look.across, look.log_x, 0.0));
             let at = shown.response.rect.right_top() + egui::vec2(-8.0, 6.0);
             ui.painter().text(at, egui::Align2::RIGHT_TOP, place, theme::mono_small(), ctx.theme.text_second);
             if clicked {
                 open_at(
                     ctx,
                     curves,
+                    kind,
                     if look.log_x { 10f64.powf(x) } else { x },
                     shown.transform.dpos_dvalue_x(),
                 );
@@ -198,7 +212,7 @@ impl PlotView {
             ui.checkbox(&mut look.log_x, "Log x");
             ui.checkbox(&mut look.twin, "Two axes")
                 .on_hover_text("Scores on an axis of their own at the right");
-            let whole = ui.button("Whole");
+            let whole = ui.button("Reset zoom");
             if whole.on_hover_text("Show everything again; drag in the picture to zoom in").clicked() {
                 self.reset = true;
             }
@@ -226,8 +240,7 @@ impl PlotView {
             }
         }
         if ui.button("Points as CSV…").clicked() {
-            let picture = picture::csv(curves);
-            ctx.commands.send(Command::SavePicture { name: "curves.csv".to_owned(), picture });
+            send(ctx, CurvesChange::SavePoints);
             ui.close();
         }
     }
@@ -241,7 +254,10 @@ fn draw<'a>(
     is_marked: bool,
 ) {
     let full = color(ctx, own);
+    // Where points crowd, dashes would be as many as pixels, and told apart by nobody.
+    let points: usize = line.line.iter().map(Vec::len).sum();
     let style = match own.dash % 3 {
+        _ if points > DASHED => LineStyle::Solid,
         0 => LineStyle::Solid,
         1 => LineStyle::dashed_loose(),
         _ => LineStyle::Dotted { spacing: 6.0 },
@@ -267,46 +283,30 @@ fn draw<'a>(
 }
 
 /// Where the best checkpoints lie on the drawn lines of the metric that is ranked by.
-fn stars(curves: &CurvesState, prepared: &[Prepared], twin: Option<Twin>) -> Vec<[f64; 2]> {
-    let Some(Ok(ranking)) = &curves.ranking else { return Vec::new() };
-    let Some(gathered) = curves.gathered.value() else { return Vec::new() };
-    let best: Vec<f64> = ranking.best().map(|score| score.value).collect();
-    let mut stars = Vec::new();
-    for line in prepared {
-        let Some(series) = curves.lines.get(line.line).and_then(|own| gathered.series.get(own.series)) else {
-            continue;
-        };
-        if series.name != ranking.metric {
-            continue;
-        }
-        for (point, _) in series.values.iter().enumerate().filter(|(_, value)| best.contains(value)) {
-            if let (Some(&x), Some(&y)) = (line.xs.get(point), line.values().get(point))
-                && x.is_finite()
-                && y.is_finite()
-                && stars.len() < 64
-            {
-                let y = if let (Side::Right, Some(twin)) = (line.side, twin) { twin.to_left(y) } else { y };
-                stars.push([x, y]);
-            }
-        }
-    }
-    stars
+fn stars(drawing: &Drawing, twin: Option<Twin>) -> Vec<[f64; 2]> {
+    let of_line = drawing.lines.iter().flat_map(|line| {
+        line.curve.stars.iter().filter_map(move |&point| {
+            let (&x, &y) = (line.curve.points.xs().get(point)?, line.curve.values().values().get(point)?);
+            let y = if let (Side::Right, Some(twin)) = (line.side, twin) { twin.to_left(y) } else { y };
+            y.is_finite().then_some([x, y])
+        })
+    });
+    of_line.collect()
 }
 
 /// The values of the drawn lines at a place, as logged.
-fn values_at(prepared: &[Prepared], curves: &CurvesState, x: f64) -> Vec<(usize, f64)> {
-    let back = |value: f64| if curves.look.log_y { 10f64.powf(value) } else { value };
-    let at = |line: &Prepared| {
-        let point = nearest(&line.xs, x)?;
-        Some((line.line, back(*line.raw.get(point)?)))
-    };
-    prepared.iter().filter_map(at).collect()
+fn values_at(drawing: &Drawing, x: f64) -> Vec<(usize, f64)> {
+    let back = |value: f64| if drawing.look.log_y { 10f64.powf(value) } else { value };
+    let lines = drawing.lines.iter().filter_map(|line| {
+        let point = line.curve.points.nearest(x)?;
+        Some((line.line, back(*line.curve.raw.values().get(point)?)))
+    });
+    lines.collect()
 }
 
 /// Opens the checkpoint that was written where the pointer is.
-fn open_at(ctx: &ViewContext<'_>, curves: &CurvesState, x: f64, points_for_one: f64) {
+fn open_at(ctx: &ViewContext<'_>, curves: &CurvesState, kind: AxisKind, x: f64, points_for_one: f64) {
     let Some(gathered) = curves.gathered.value() else { return };
-    let kind = kind_across(curves);
     let near = gathered.checkpoints.iter().flat_map(|checkpoints| {
         checkpoints.members.iter().zip(&checkpoints.paths).filter_map(|(member, path)| {
             let own = match kind {
@@ -325,16 +325,40 @@ fn open_at(ctx: &ViewContext<'_>, curves: &CurvesState, x: f64, points_for_one: 
     }
 }
 
-/// What the drawn lines are counted by. Where they differ, steps name the axis before epochs, and both before positions.
-fn kind_across(curves: &CurvesState) -> AxisKind {
-    if let Some(kind) = curves.look.across.kind() {
-        return kind;
+/// Says which chosen lines are not drawn, or drawn otherwise than the axis says, and why.
+fn counted_ui(ui: &mut Ui, ctx: &ViewContext<'_>) {
+    let curves = &ctx.state.curves;
+    let counted = &curves.drawing.counted;
+    let Some(kind) = counted.kind else { return };
+    let about = |lines: &[usize], one: &str, many: &str| -> Option<(String, String)> {
+        let lines: Vec<&Line> = lines.iter().filter_map(|&line| curves.lines.get(line)).collect();
+        let all: Vec<String> =
+            lines.iter().map(|line| text::escape(&format!("{} {}", line.run, line.name))).collect();
+        let words = match lines.as_slice() {
+            [] => return None,
+            [line] => format!("{} {one}", text::escape(&line.name)),
+            lines => format!("{} curves {many}", lines.len()),
+        };
+        Some((words, all.into_iter().take(30).collect::<Vec<_>>().join("\n")))
+    };
+    let count = if kind == AxisKind::Time { "times" } else { kind.name() };
+    let without = about(
+        &counted.without,
+        &format!("is not drawn: it has no {count}"),
+        &format!("are not drawn: they have no {count}"),
+    );
+    let by_position = about(
+        &counted.by_position,
+        "does not say what it counts and is drawn by position",
+        "do not say what they count and are drawn by position",
+    );
+    for (is_missing, (words, all)) in [(true, without), (false, by_position)]
+        .into_iter()
+        .filter_map(|(is_missing, about)| Some((is_missing, about?)))
+    {
+        let color = if is_missing { ctx.theme.partner } else { ctx.theme.text_second };
+        ui.label(RichText::new(words).font(theme::label()).color(color)).on_hover_text(all);
     }
-    let series = curves.prepared.iter().filter_map(|line| {
-        let line = curves.lines.get(line.line)?;
-        curves.gathered.value()?.series.get(line.series)
-    });
-    series.map(|series| series.main_axis().0).min().unwrap_or(AxisKind::Step)
 }
 
 fn has_axis(curves: &CurvesState, kind: AxisKind) -> bool {

@@ -33,7 +33,18 @@ pub(super) fn mark_ui(
     }
     let hit =
         Rect::from_center_size(Pos2::new(name.right() - WIDTH / 2.0, name.center().y), Vec2::splat(20.0));
-    let response = ui.interact(hit, id.with("mark"), Sense::CLICK);
+    let response = ui.interact(hit, id.with("mark"), Sense::CLICK | Sense::DRAG);
+    // Dragged from a box over others, the pointer selects them too.
+    let sweep = Id::unique("sweep");
+    if response.drag_started() {
+        ui.data_mut(|data| data.insert_temp(sweep, response.id));
+        ctx.commands.send(Command::Mark(entry.id, MarkChange::Begin(item)));
+    } else if pointed
+        && marked != Marked::Yes
+        && ui.data(|data| data.get_temp(sweep)).is_some_and(|from| ui.ctx().is_being_dragged(from))
+    {
+        ctx.commands.send(Command::Mark(entry.id, MarkChange::Extend(item)));
+    }
     let text = crate::text::escape(crate::state::tree::name(checkpoint, item));
     response.widget_info(|| {
         WidgetInfo::selected(Role::CheckBox, true, marked == Marked::Yes, format!("Select {text} for export"))

@@ -144,7 +144,7 @@ impl Spec {
         let sums = found.tree();
         let mut passing = Passing::none(sums.rows.len(), &sums.tree);
         for (leaf, row) in (0..).zip(&sums.rows) {
-            if leaf as usize % STEPS == 0 {
+            if (leaf as usize).is_multiple_of(STEPS) {
                 progress.advance(0)?;
             }
             let of_kind = || {

@@ -4,12 +4,18 @@
 //! and none of them of settings (`betas`, `param_groups`, `kernel_size`). Other lists are found too, and marked as offered
 //! only. Lists of dictionaries and dictionaries counted by integers are rows; pairs of two numbers are points.
 
-use std::path::PathBuf;
+mod keys;
+mod lightning;
+mod numbers;
+
+pub use lightning::best_of_lightning;
+pub use numbers::numbers_in;
 
 use super::table::Table;
-use crate::model::metric::{axis_of, is_metric, words};
-use crate::model::{Axis, AxisKind, Direction, Origin, Series, TensorId, Value};
+use crate::model::metric::{axis_of, is_metric};
+use crate::model::{Axis, AxisKind, Origin, Series, TensorId, Value};
 use crate::raw::limits;
+use keys::is_measured;
 
 /// Reads the numbers of a small tensor of the tree; `None` where it is none.
 pub type Resolve<'a> = &'a dyn Fn(TensorId) -> Option<Vec<f64>>;
@@ -24,121 +30,25 @@ pub fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// Words of keys below which numbers are settings or state of the machinery, not measurements.
-const SETTINGS: &[&str] = &[
-    "optimizer",
-    "optimizers",
-    "optim",
-    "scheduler",
-    "schedulers",
-    "sched",
-    "config",
-    "configuration",
-    "cfg",
-    "arg",
-    "args",
-    "arguments",
-    "hparams",
-    "hyper",
-    "hyperparameters",
-    "kwargs",
-    "options",
-    "opt",
-    "settings",
-    "rng",
-    "random",
-    "seed",
-    "seeds",
-    "betas",
-    "param",
-    "params",
-    "groups",
-    "shape",
-    "shapes",
-    "size",
-    "sizes",
-    "dim",
-    "dims",
-    "kernel",
-    "stride",
-    "strides",
-    "dilation",
-    "padding",
-    "pool",
-    "milestones",
-    "anchors",
-    "id",
-    "ids",
-    "indices",
-    "index",
-    "idx",
-    "classes",
-    "class",
-    "labels",
-    "label",
-    "vocab",
-    "token",
-    "tokens",
-    "normalize",
-    "normalization",
-    "gpu",
-    "gpus",
-    "devices",
-    "axes",
-    "axis",
-    "bins",
-    "thresholds",
-    "quantiles",
-    "weights",
-    "weight",
-    "matrix",
-    "confusion",
-    "splits",
-    "loops",
-    "scaler",
-    "version",
-    "ratios",
-    "ratio",
-];
-
-/// Words of keys under which trainers keep what they measured.
-const HISTORY: &[&str] = &[
-    "history",
-    "histories",
-    "hist",
-    "log",
-    "logs",
-    "logged",
-    "metric",
-    "record",
-    "records",
-    "curve",
-    "curves",
-    "progress",
-    "tracker",
-    "stats",
-    "monitor",
-    "results",
-];
-
-/// Whether numbers under these keys are settings.
-fn is_setting(path: &[&str]) -> bool {
-    path.iter().any(|key| words(key).iter().any(|word| SETTINGS.contains(&word.as_str())))
-}
-
-/// Whether the keys speak of measuring.
-fn is_measured(path: &[&str]) -> bool {
-    !is_setting(path)
-        && path
-            .iter()
-            .any(|key| is_metric(key) || words(key).iter().any(|word| HISTORY.contains(&word.as_str())))
-}
-
 /// Every series in a tree, in stored order. Sources are not filled in.
 pub fn series_in(value: &Value, origin: Origin, resolve: Resolve<'_>) -> Vec<Series> {
     let mut finder = Finder { origin, resolve, found: Vec::new(), points: 0 };
     finder.visit(value, &mut Vec::new(), &[]);
     finder.found
+}
+
+/// Lists that nothing calls measurements, as curves, where there is nothing else: a dictionary of nothing but lists of numbers
+/// is a history whatever its keys are called, and so is a list. `found` is what [`series_in`] makes of the value.
+pub fn history_in(value: &Value, found: Vec<Series>) -> Option<Vec<Series>> {
+    let is_history = match value {
+        Value::Map(entries) => {
+            let lists = found.iter().filter(|series| !series.name.contains('.')).count();
+            !entries.is_empty() && entries.len() == lists
+        }
+        Value::List(_) => !found.is_empty(),
+        _ => false,
+    };
+    is_history.then(|| found.into_iter().map(|series| Series { is_curve: true, ..series }).collect())
 }
 
 struct Finder<'a> {
@@ -198,7 +108,9 @@ impl Finder<'_> {
                 }
             }
             if is_measured(path) || path.is_empty() {
-                if items.iter().all(|item| matches!(item, Value::Map(_))) && self.rows(items, path) {
+                if items.iter().all(|item| matches!(item, Value::Map(_)))
+                    && self.rows(items.iter(), None, path)
+                {
                     return;
                 }
                 if let Some((xs, values)) = points(items) {
@@ -225,10 +137,15 @@ impl Finder<'_> {
 
     fn map<'v>(&mut self, entries: &'v [(String, Value)], path: &mut Vec<&'v str>, axes: &[Axis]) {
         if let Some(counts) = counting_keys(entries)
-            && is_measured(path)
+            && (is_measured(path) || path.is_empty())
         {
+            if entries.iter().all(|(_, value)| matches!(value, Value::Map(_)))
+                && self.rows(entries.iter().map(|(_, value)| value), Some(&counts), path)
+            {
+                return;
+            }
             let values: Option<Vec<f64>> = entries.iter().map(|(_, value)| self.one(value)).collect();
-            if let Some(values) = values {
+            if let Some(values) = values.filter(|_| !path.is_empty()) {
                 self.add(path, values, &[Axis { kind: AxisKind::Index, values: counts }]);
                 return;
             }
@@ -252,25 +169,25 @@ impl Finder<'_> {
         }
     }
 
-    /// Reads a list of dictionaries as rows; false where they hold no measurements.
-    fn rows(&mut self, items: &[Value], path: &[&str]) -> bool {
+    /// Reads dictionaries as rows; false where they hold no measurements. `counts` are the keys that they stand under.
+    fn rows<'v>(
+        &mut self,
+        items: impl Iterator<Item = &'v Value>,
+        counts: Option<&[f64]>,
+        path: &[&str],
+    ) -> bool {
         let mut table = Table::default();
         for item in items {
-            let Value::Map(entries) = item else { return false };
             if !table.begin_row() {
                 break;
             }
-            for (key, value) in entries {
-                if let (Some(value), Some(column)) = (self.one(value), table.column(key)) {
-                    table.set(column, value);
-                }
-            }
+            table.fill(item, &mut String::new(), &|value| self.one(value));
         }
         if !table.names().any(is_metric) {
             return false;
         }
         let prefix = path.join(".");
-        for series in table.finish(self.origin) {
+        for series in table.finish(self.origin, counts) {
             let name =
                 if prefix.is_empty() { series.name.clone() } else { format!("{prefix}.{}", series.name) };
             self.points += series.len();
@@ -317,98 +234,6 @@ fn points(items: &[Value]) -> Option<(Vec<f64>, Vec<f64>)> {
     let (xs, values): (Vec<f64>, Vec<f64>) =
         items.iter().map(pair).collect::<Option<Vec<_>>>()?.into_iter().unzip();
     xs.windows(2).all(|pair| pair[0] < pair[1]).then_some((xs, values))
-}
-
-/// Every number in a tree that may be a measurement or count training, under its keys: what makes a curve across checkpoints.
-/// Of settings only the learning rate is one: it changes.
-pub fn numbers_in(value: &Value, resolve: Resolve<'_>) -> Vec<(String, f64)> {
-    let mut found = Vec::new();
-    numbers(value, &mut Vec::new(), resolve, &mut found);
-    found
-}
-
-/// Numbers of one checkpoint that are kept.
-const NUMBERS: usize = 10_000;
-
-fn numbers<'v>(
-    value: &'v Value,
-    path: &mut Vec<&'v str>,
-    resolve: Resolve<'_>,
-    found: &mut Vec<(String, f64)>,
-) {
-    if found.len() >= NUMBERS {
-        return;
-    }
-    let is_rate = |path: &[&str]| matches!(path.last(), Some(&("lr" | "learning_rate")));
-    match value {
-        Value::Map(entries) | Value::Object { fields: entries, .. } => {
-            if let Some(monitored) = monitored(entries, resolve) {
-                found.push(monitored);
-                return;
-            }
-            for (key, value) in entries {
-                path.push(key);
-                numbers(value, path, resolve, found);
-                path.pop();
-            }
-        }
-        // Parameter groups are a list; other lists are for `series_in`.
-        Value::List(items) if path.last() == Some(&"param_groups") => {
-            for (index, item) in items.iter().enumerate().take(64) {
-                if let Some(rate) = item.get("lr").and_then(number) {
-                    found.push((format!("{}.{index}.lr", path.join(".")), rate));
-                }
-            }
-        }
-        Value::Tensor(id) if !is_setting(path) => {
-            if let Some([value]) = resolve(*id).as_deref() {
-                found.push((path.join("."), *value));
-            }
-        }
-        _ => {
-            if let Some(value) = number(value)
-                && (!is_setting(path) || is_rate(path))
-            {
-                found.push((path.join("."), value));
-            }
-        }
-    }
-}
-
-/// What Lightning's `ModelCheckpoint` keeps of itself: the score of this checkpoint, under the metric's own name.
-///
-/// Source: <https://github.com/Lightning-AI/pytorch-lightning/blob/2.2.0/src/lightning/pytorch/callbacks/model_checkpoint.py>
-/// (`state_dict`).
-fn monitored(entries: &[(String, Value)], resolve: Resolve<'_>) -> Option<(String, f64)> {
-    let get = |key: &str| entries.iter().find(|(name, _)| name == key).map(|(_, value)| value);
-    let monitor = get("monitor")?.as_text()?;
-    let score = scalar(get("current_score")?, resolve)?;
-    Some((monitor.to_owned(), score))
-}
-
-/// What Lightning's `ModelCheckpoint` noted as the best; of several, the first that names one.
-pub fn best_of_lightning(metadata: &Value, resolve: Resolve<'_>) -> Option<crate::model::BestRecord> {
-    let Some(Value::Map(callbacks)) = metadata.get("callbacks") else { return None };
-    callbacks.iter().find_map(|(key, state)| {
-        let path = state.get("best_model_path").and_then(Value::as_text).filter(|path| !path.is_empty())?;
-        // The mode is not in the state, but in the name under which it is kept.
-        let mode = ["min", "max"].into_iter().find(|mode| key.contains(&format!("'mode': '{mode}'")));
-        Some(crate::model::BestRecord {
-            by: "Lightning ModelCheckpoint".to_owned(),
-            metric: state.get("monitor").and_then(Value::as_text).map(str::to_owned),
-            direction: mode.and_then(Direction::parse),
-            value: state.get("best_model_score").and_then(|value| scalar(value, resolve)),
-            path: Some(path.to_owned()),
-            source: PathBuf::new(),
-        })
-    })
-}
-
-fn scalar(value: &Value, resolve: Resolve<'_>) -> Option<f64> {
-    match value {
-        Value::Tensor(id) => resolve(*id).and_then(|values| values.first().copied()),
-        _ => number(value),
-    }
 }
 
 #[cfg(test)]
