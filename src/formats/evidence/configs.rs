@@ -31,7 +31,9 @@ impl Examiner<'_> {
     ) -> Result<Option<&'static str>, ReadError> {
         let begins = String::from_utf8_lossy(head);
         let begins = begins.trim_start_matches('\u{feff}').trim_start();
-        if !begins.starts_with(['{', '"', '[']) || source.len() > DOCUMENT_BYTES {
+        // JSON holds no control characters; values of tensors that happen to begin like it soon do.
+        let is_binary = head.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
+        if is_binary || !begins.starts_with(['{', '"', '[']) || source.len() > DOCUMENT_BYTES {
             return Ok(None);
         }
         let bytes = source.read_all("a JSON document", limits::TEXT_BYTES)?;
